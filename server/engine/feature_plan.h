@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+// Refs and bindings resolved to columns, once a plan: what online reads, training joins and hydration all run on.
+#ifndef FLETCH_SERVER_ENGINE_FEATURE_PLAN_H_
+#define FLETCH_SERVER_ENGINE_FEATURE_PLAN_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "server/engine/catalog.h"
+#include "server/engine/types.h"
+
+namespace fletch {
+
+// One field of one view that goes to one column of the answer.
+struct PlanField {
+  size_t field = 0;   // of the view
+  size_t column = 0;  // of the answer
+};
+
+// A view read with one key: each of its fields that was asked for.
+struct PlanView {
+  std::shared_ptr<const View> view;
+  std::vector<PlanField> fields;
+  bool reads_vectors = false;  // some field is a FLOAT_VECTOR: not in the online table
+};
+
+// Views of one entity that take the same key columns: one look-up a row serves them all.
+struct PlanGroup {
+  EntityId entity_id = 0;
+  std::vector<KeyFieldSchema> join_keys;  // the entity's
+  std::vector<std::string> key_columns;   // parallel: the request's columns that supply them
+  std::vector<PlanView> views;
+};
+
+struct PlanColumn {
+  std::string ref;       // as asked
+  std::string resolved;  // "view@v1:field"
+  DataType type;
+};
+
+struct FeaturePlan {
+  uint64_t catalog_revision = 0;
+  std::vector<PlanColumn> columns;
+  std::vector<PlanGroup> groups;
+  std::vector<std::string> key_columns;  // all names the request must supply, each once
+  bool reads_vectors = false;
+};
+
+// NOT_FOUND names an unknown project, view, field or service. INVALID_ARGUMENT: no features, a ref that is not
+// "view:field", a ref twice, both features and feature_service, a bad or repeated alias, an alias that equals a view's name, a
+// join_key_map with a name that is no join key, an output column that equals a key column.
+// Field paths: "features[i]", "bindings[i].alias", "feature_service".
+absl::StatusOr<std::shared_ptr<const FeaturePlan>> MakeFeaturePlan(const CatalogSnapshot& catalog,
+                                                                   std::string_view project,
+                                                                   const Selection& selection);
+
+// The key columns of a request in the order of plan.groups[g].key_columns, checked (entity_key.h: CheckKeyColumn, with
+// INT32 widened into `widened`). INVALID_ARGUMENT: a missing, unused or repeated name. Field path: `path`.NAME.
+struct BoundKeys {
+  std::vector<std::vector<const Column*>> groups;  // a group's columns, in join-key order
+  std::vector<std::unique_ptr<Column>> widened;    // keeps them alive
+};
+absl::StatusOr<BoundKeys> BindKeys(const FeaturePlan& plan, absl::Span<const NamedColumn> keys, size_t row_count,
+                                   std::string_view path);
+
+}  // namespace fletch
+
+#endif  // FLETCH_SERVER_ENGINE_FEATURE_PLAN_H_
