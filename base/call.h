@@ -11,7 +11,8 @@
 
 namespace fletch {
 
-// Copyable; thread-safe as far as `cancelled` is. Deadlines are on the steady clock, so a set clock moves none.
+// Copyable; thread-safe as far as `cancelled` is. Deadlines are on the steady clock, so a set clock
+// moves none.
 struct Call {
   static constexpr int64_t kNoDeadline = std::numeric_limits<int64_t>::max();
 
@@ -20,7 +21,8 @@ struct Call {
   // True once the caller is gone. May be empty: never.
   std::function<bool()> cancelled;
 
-  // OK, DEADLINE_EXCEEDED or CANCELLED. About 30 ns; call it before work and every few thousand rows of it.
+  // OK, DEADLINE_EXCEEDED or CANCELLED. About 30 ns; call it before work and every few thousand
+  // rows of it.
   absl::Status Check() const;
   // Time left in ms, 0 when none, at most INT32_MAX.
   int64_t RemainingMs() const;

@@ -23,11 +23,12 @@ class Executor {
   // As Stop().
   ~Executor();
 
-  // Runs `task` later. RESOURCE_EXHAUSTED (reason QUEUE_FULL) at once when queue_limit tasks wait already;
-  // UNAVAILABLE after Stop().
+  // Runs `task` later. RESOURCE_EXHAUSTED (reason QUEUE_FULL) at once when queue_limit tasks wait
+  // already; UNAVAILABLE after Stop().
   absl::Status Submit(std::function<void()> task);
 
-  // Takes no more tasks, runs those accepted, joins the threads. Idempotent.
+  // Takes no more tasks, runs those accepted, joins the threads. Idempotent. REQUIRES: not called
+  // by a task.
   void Stop();
 
   size_t queued() const;
@@ -41,7 +42,7 @@ class Executor {
   CondVar wake_;
   std::deque<std::function<void()>> queue_ ABSL_GUARDED_BY(mu_);
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
-  std::vector<std::thread> threads_;
+  std::vector<std::thread> threads_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace fletch

@@ -46,19 +46,24 @@ struct MetricSample {
   std::string name;
   std::string help;
   MetricLabels labels;
-  enum class Kind { kCounter, kGauge, kHistogram } kind;
-  double value = 0;                     // counter, gauge
-  std::vector<uint64_t> bucket_counts;  // histogram, not cumulative; bound of i is 2^i µs; last: +Inf
-  double sum_seconds = 0;               // histogram
+  enum class Kind { kCounter, kGauge, kHistogram } kind = Kind::kCounter;
+  double value = 0;  // counter, gauge
+  std::vector<uint64_t>
+      bucket_counts;       // histogram, not cumulative; bound of i is 2^i µs; last: +Inf
+  double sum_seconds = 0;  // histogram
 };
 
 // Owns the metrics. Thread-safe; pointers stay valid as long as the registry.
 class MetricRegistry {
  public:
-  // The metric of this name and labels, made at its first use. Hold on to the pointer: the look-up locks.
-  Counter* GetCounter(const std::string& name, const std::string& help, const MetricLabels& labels = {});
-  Histogram* GetHistogram(const std::string& name, const std::string& help, const MetricLabels& labels = {});
-  // A gauge whose value is asked for at collection. `read` must be thread-safe and outlive the registry's last use.
+  // The metric of this name and labels, made at its first use. Hold on to the pointer: the look-up
+  // locks.
+  Counter* GetCounter(const std::string& name, const std::string& help,
+                      const MetricLabels& labels = {});
+  Histogram* GetHistogram(const std::string& name, const std::string& help,
+                          const MetricLabels& labels = {});
+  // A gauge whose value is asked for at collection. `read` must be thread-safe and outlive the
+  // registry's last use; it replaces an earlier gauge of the same name and labels.
   void AddGauge(const std::string& name, const std::string& help, const MetricLabels& labels,
                 std::function<double()> read);
 
@@ -67,8 +72,13 @@ class MetricRegistry {
 
  private:
   struct Entry;
+  // An existing metric of another kind is a bug and crashes.
+  Entry* FindOrMake(MetricSample::Kind kind, const std::string& name, const std::string& help,
+                    const MetricLabels& labels) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
   mutable Mutex mu_;
-  std::map<std::pair<std::string, MetricLabels>, std::shared_ptr<Entry>> entries_ ABSL_GUARDED_BY(mu_);
+  std::map<std::pair<std::string, MetricLabels>, std::shared_ptr<Entry>> entries_
+      ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace fletch

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// std::mutex with clang thread-safety annotations (TSan and -Wthread-safety both understand it; absl::Mutex of
-// Debian's build confuses TSan).
+// std::mutex with clang thread-safety annotations (TSan and -Wthread-safety both understand it;
+// absl::Mutex of Debian's build confuses TSan).
 #ifndef FLETCH_BASE_MUTEX_H_
 #define FLETCH_BASE_MUTEX_H_
 
+#include <chrono>
 #include <condition_variable>
+#include <cstdint>
 #include <mutex>
 
 #include "absl/base/thread_annotations.h"
