@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A random project: its schema, the instants and values its history is made of, and the oracle that knows it."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import time
+from typing import Any, Optional
+
+from oracle.nearness import float32
+from oracle.oracle import Field, Key, Oracle, Type, View
+from support import spec
+
+SECOND = 1_000_000
+MIN_TIME, MAX_TIME = -62_135_596_800_000_000, 253_402_300_799_999_999
+SCALARS = ["BOOL", "INT32", "INT64", "FLOAT", "DOUBLE", "STRING", "BYTES", "TIMESTAMP", "JSON"]
+# Keys whose parts, written one after the other, look alike.
+KEY_POOLS: dict[tuple, list] = {
+    ("INT64",): [(0,), (-1,), (1,), (1 << 62,), (-(1 << 63),), (7,), (12,), (256,)],
+    ("STRING",): [("a",), ("ab",), ("a\0",), ("a\0b",), ("é",), ("\U0001f600",), ("\uffff",), ("z" * 300,)],
+    ("INT64", "INT64"): [(1, 23), (12, 3), (123, 0), (1, -23), (-1, 23), (0, 0), (23, 1)],
+    ("STRING", "STRING"): [("a", "bc"), ("ab", "c"), ("a\0", "bc"), ("a", "\0bc"), ("abc", "d"), ("1", "23"), ("12", "3")],
+    ("STRING", "INT64"): [("1", 23), ("12", 3), ("a", 1), ("a\0", 1), ("a\0\0", 1), ("a", 256)],
+    ("INT64", "STRING"): [(1, "23"), (12, "3"), (1, "\0"), (256, "a"), (1, "2")],
+}
+
+
+def now() -> int:
+    return time.time_ns() // 1000
+
+
+class World:
+    def __init__(self, rng: random.Random, project: str) -> None:
+        self.rng = rng
+        self.project = project
+        self.oracle = Oracle()
+        self.entities: dict[str, list[tuple[str, str]]] = {}
+        self.services: dict[str, list[str]] = {}
+        self.instants = self._instants()
+        for i in range(rng.randrange(2, 4)):
+            shape = rng.choice(list(KEY_POOLS))
+            self.entities[f"e{i}"] = [(f"e{i}_k{j}", t) for j, t in enumerate(shape)]
+        for i in range(rng.randrange(3, 6)):
+            self.oracle.add_view(self._view(i, rng.choice(sorted(self.entities))))
+
+    def _instants(self) -> list[int]:
+        """Few instants, so that ties, corrections and both boundaries of ttl happen all the time."""
+        base = now() - self.rng.choice([60, 5000]) * SECOND - self.rng.randrange(SECOND)
+        steps = [self.rng.choice([1, 2, SECOND, 7 * SECOND]) for _ in range(self.rng.randrange(4, 12))]
+        out = list(itertools.accumulate(steps, initial=base))
+        if self.rng.random() < 0.2:
+            out += [MIN_TIME, -1, 0]
+        return out
+
+    def _view(self, number: int, entity: str) -> View:
+        rng = self.rng
+        name = f"v{number}"
+        fields = [self._field(f"{name}_f{i}") for i in range(rng.randrange(1, 5))]
+        if number == 0 or rng.random() < 0.4:
+            fields.append(Field("p", Type("FLOAT_VECTOR", dimension=rng.choice([1, 3, 8, 9, 17])),
+                                metric=rng.choice(["COSINE", "DOT", "L2"])))
+        event_key = rng.choice([[], [], [("k", "STRING")], [("k", "INT64"), ("l", "STRING")]])
+        ttl = rng.choice([0, 0, 1, SECOND, 7 * SECOND, 8 * SECOND + 1, 61 * SECOND, 6000 * SECOND])
+        return View(name, entity, self.entities[entity], fields, ttl, event_key,
+                    rng.choice([None, 0, SECOND, 3 * SECOND]))
+
+    def _field(self, name: str) -> Field:
+        type_ = Type(self.rng.choice(SCALARS))
+        if type_.name != "JSON" and self.rng.random() < 0.2:
+            type_ = Type(type_.name, array=True)
+        return Field(name, type_, self.value(type_) if self.rng.random() < 0.3 else None)
+
+    def objects(self) -> list:
+        rng = self.rng
+        out = [spec.entity_object(n, k) for n, k in self.entities.items()]
+        out += [spec.view_object(v) for v in self.oracle.views.values()]
+        for i in range(2):
+            refs = self.refs()
+            self.services[f"s{i}"] = refs
+            out.append(spec.service_object(f"s{i}", refs))
+        rng.shuffle(out)
+        return out
+
+    def add_field(self) -> Any:
+        """A compatible change: a view gains a nullable or defaulted field. Returns the object to apply."""
+        view = self.view()
+        view.fields.append(self._field(f"{view.name}_g{len(view.fields)}"))
+        return spec.view_object(view)
+
+    # Random picks.
+    def view(self, entity: Optional[str] = None) -> View:
+        return self.rng.choice([v for v in self.oracle.views.values() if entity in (None, v.entity)])
+
+    def refs(self) -> list[str]:
+        every = [f"{v.name}:{f.name}" for v in self.oracle.views.values() for f in v.fields]
+        return self.rng.sample(every, self.rng.randrange(1, min(len(every), 8) + 1))
+
+    def key(self, entity: str) -> Key:
+        return self.rng.choice(KEY_POOLS[tuple(t for _, t in self.entities[entity])])
+
+    def event_key(self, view: View) -> tuple:
+        return tuple(self.rng.choice([-3, 0, 5]) if t == "INT64" else self.rng.choice(["x", "x\0", "y"])
+                     for _, t in view.event_key)
+
+    def event_time(self, view: View) -> int:
+        """Mostly of the pool; sometimes now, sometimes in the future within the skew (less what a call may take)."""
+        roll = self.rng.random()
+        if roll < 0.75:
+            return self.rng.choice(self.instants)
+        skew = 300 * SECOND if view.max_future_skew is None else view.max_future_skew
+        if roll < 0.85 or skew == 0:
+            return now() - self.rng.randrange(2 * SECOND)
+        return now() + self.rng.randrange(min(skew, 5 * SECOND))
+
+    def as_of(self, until: Optional[int]) -> int:
+        """An instant at, one before or one after a boundary; not after `until`."""
+        rng = self.rng
+        roll = rng.random()
+        if roll < 0.55:
+            t = rng.choice(self.instants) + rng.choice([0, 0, 0, -1, 1])
+            ttl = self.view().ttl
+            t += ttl * rng.choice([0, 0, 1])
+        elif roll < 0.8 and self.oracle.commits:
+            t = rng.choice(self.oracle.commits)[0] + rng.choice([0, -1, 1, rng.randrange(-SECOND, SECOND)])
+        else:
+            facts = rng.choice(list(self.oracle.facts[self.view().name].values()) or [[]])
+            t = rng.choice(facts).event_time + rng.choice([0, -1, 1]) if facts else now()
+        t = max(MIN_TIME, min(t, MAX_TIME))
+        return t if until is None else min(t, until)
+
+    def value(self, type_: Type, vector_zero: bool = False) -> Any:
+        rng = self.rng
+        if type_.array:
+            return tuple(self.value(Type(type_.name)) for _ in range(rng.randrange(4)))
+        if type_.name == "FLOAT_VECTOR":
+            vector = tuple(float(rng.randrange(-2, 3)) if rng.random() < 0.7 else float32(rng.uniform(-1, 1))
+                           for _ in range(type_.dimension))
+            return vector if any(vector) else (1.0,) * type_.dimension
+        return {
+            "BOOL": lambda: rng.random() < 0.5,
+            "INT32": lambda: rng.choice([0, 1, -5, (1 << 31) - 1, -(1 << 31)]),
+            "INT64": lambda: rng.choice([0, 1, -5, (1 << 63) - 1, -(1 << 63), 1 << 53, (1 << 53) + 1]),
+            "FLOAT": lambda: rng.choice([0.0, -0.0, 1.5, float("inf"), float("nan"), float32(rng.random())]),
+            "DOUBLE": lambda: rng.choice([0.0, -0.0, 1.5, -float("inf"), float("nan"), 2.0**53, rng.random()]),
+            "STRING": lambda: rng.choice(["", "a", "é\0", "long " * 30, str(rng.random())]),
+            "BYTES": lambda: rng.choice([b"", b"\0\xff", rng.randbytes(5)]),
+            "TIMESTAMP": lambda: rng.choice([0, -1, MIN_TIME, MAX_TIME, now()]),
+            "JSON": lambda: rng.choice(["null", "{}", '{"a": [1, 2.5, "x"]}', "3"]),
+        }[type_.name]()
+
+    # Key columns.
+    def key_columns(self, columns: Any, entity: str, keys: list[Key], names: Optional[list[str]] = None) -> None:
+        from support import wire
+        for i, (name, type_) in enumerate(self.entities[entity]):
+            wire.fill(columns[names[i] if names else name], type_, [k[i] for k in keys])

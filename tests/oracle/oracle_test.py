@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The oracle against semantics.md's worked example, literal cases, and a second, differently shaped `visible`."""
+
+from __future__ import annotations
+
+import pathlib
+import random
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from oracle import nearness
+from oracle.oracle import (NOT_FOUND, NULL_VALUE, OUTSIDE_MAX_AGE, PRESENT, RETRACTION, ROW, TOMBSTONE, Fact, Field,
+                           Oracle, Type, View, evaluate)
+
+S = 1_000_000
+
+
+def one_view(ttl: int = 60 * S, event_key: bool = False) -> Oracle:
+    oracle = Oracle()
+    oracle.add_view(View("v", "user", [("user", "INT64")], [Field("x", Type("STRING")), Field("d", Type("INT64"), 5)],
+                         ttl, [("k", "STRING")] if event_key else []))
+    return oracle
+
+
+def put(oracle: Oracle, commit: int, time: int, form: int = ROW, tombstone: bool = False, event_key: tuple = (),
+        **values) -> None:
+    oracle.add("v", (7,), Fact(time, tombstone or form == TOMBSTONE, event_key, commit, form, values))
+    oracle.add_commit(commit, 1000 * S + commit)
+
+
+def test_worked_example() -> None:
+    oracle = one_view()
+    put(oracle, 1, 100 * S, x="A")
+    put(oracle, 2, 130 * S, x="B")
+    put(oracle, 3, 120 * S, x="C")
+    put(oracle, 4, 130 * S, RETRACTION)
+    put(oracle, 5, 125 * S, TOMBSTONE)
+    for as_of, known_at, expected in [
+            (99 * S, 3, (NOT_FOUND, None, None)), (100 * S, 3, (PRESENT, "A", 100 * S)),
+            (125 * S, 2, (PRESENT, "A", 100 * S)), (125 * S, 3, (PRESENT, "C", 120 * S)),
+            (130 * S, 3, (PRESENT, "B", 130 * S)), (190 * S, 3, (PRESENT, "B", 130 * S)),
+            (190 * S + 1, 3, (OUTSIDE_MAX_AGE, None, 130 * S)), (130 * S, 4, (PRESENT, "C", 120 * S)),
+            (130 * S, 3, (PRESENT, "B", 130 * S)), (125 * S, 5, (NOT_FOUND, None, 125 * S))]:
+        assert oracle.cell("v", (7,), "x", as_of, known_at) == expected, (as_of, known_at)
+
+
+def test_ties_nulls_and_defaults() -> None:
+    oracle = one_view(0, event_key=True)
+    put(oracle, 1, S, event_key=("b",), x="b")
+    put(oracle, 2, S, event_key=("a",), x="a", d=None)
+    put(oracle, 3, S, TOMBSTONE)
+    put(oracle, 4, S, event_key=("a",), x=None)
+    assert oracle.cell("v", (7,), "x", S, 1) == (PRESENT, "b", S)
+    assert oracle.cell("v", (7,), "x", S, 2) == (PRESENT, "a", S)  # the later commit is the newer
+    assert oracle.cell("v", (7,), "d", S, 2) == (NULL_VALUE, None, S)  # an explicit null stays null
+    assert oracle.cell("v", (7,), "d", S, 1) == (PRESENT, 5, S)  # left out: the default
+    assert oracle.cell("v", (7,), "x", S, 3) == (NOT_FOUND, None, S)
+    assert oracle.cell("v", (7,), "x", S, 4) == (NULL_VALUE, None, S)
+    assert [f.commit for _, f in oracle.history("v", 4)] == [4, 3, 1]
+    assert [f.commit for _, f in oracle.history("v", 4, all_forms=True)] == [4, 3, 2, 1]
+
+
+def second_visible(facts: list[Fact], as_of: int, known_at: int):
+    """Walks facts newest first by (event_time, commit, event key); the first that is its identity's last word and not
+    a retraction."""
+    known = [f for f in facts if f.commit <= known_at and f.event_time <= as_of]
+    for fact in sorted(known, key=lambda f: f.order, reverse=True):
+        superseded = any(f.identity == fact.identity and f.commit > fact.commit for f in known)
+        if fact.form != RETRACTION and not superseded:
+            return fact
+    return None
+
+
+def test_visible_against_a_second_implementation() -> None:
+    seed = random.randrange(1 << 32)
+    rng = random.Random(seed)
+    for _ in range(300):
+        oracle = one_view(event_key=True)
+        for commit in range(1, 25):
+            form = rng.choice([ROW, ROW, ROW, TOMBSTONE, RETRACTION])
+            tombstone = form == TOMBSTONE or (form == RETRACTION and rng.random() < 0.4)
+            put(oracle, commit, rng.randrange(5), form, tombstone, () if tombstone else (rng.choice("ab"),), x="x")
+        for _ in range(40):
+            as_of, known_at = rng.randrange(-1, 6), rng.randrange(26)
+            assert oracle.visible("v", (7,), as_of, known_at) is second_visible(
+                oracle.facts["v"][(7,)], as_of, known_at), seed
+
+
+def test_commit_at_is_inclusive() -> None:
+    oracle = one_view()
+    oracle.add_commit(3, 100)
+    oracle.add_commit(4, 100)
+    oracle.add_commit(9, 200)
+    assert [oracle.commit_at(t) for t in (99, 100, 199, 200, 201)] == [0, 4, 4, 9, 9]
+
+
+def test_three_valued_filters() -> None:
+    values = {"v:a": 5, "v:b": None, "v:c": float("nan")}
+    a_is_5, b_is_5 = ("compare", "v:a", "EQ", 5), ("compare", "v:b", "EQ", 5)
+    for condition, expected in [
+            (a_is_5, True), (b_is_5, None), (("not", b_is_5), None), (("and", [a_is_5, b_is_5]), None),
+            (("and", [("not", a_is_5), b_is_5]), False), (("or", [a_is_5, b_is_5]), True),
+            (("or", [("not", a_is_5), b_is_5]), None), (("is_null", "v:b"), True), (("not", ("is_null", "v:a")), True),
+            (("in", "v:b", [5]), None), (("in", "v:a", [4, 5]), True), (("between", "v:a", 5, 5), True),
+            (("compare", "v:c", "LT", 1.0), False), (("compare", "v:c", "NE", 1.0), True)]:
+        assert evaluate(condition, values.get) is expected, condition
+
+
+def test_scores() -> None:
+    assert nearness.score("DOT", [1, 2, 3], [4, 5, 6]) == 32
+    assert nearness.score("L2", [0, 0], [3, 4]) == 5
+    assert nearness.score("COSINE", [1, 0], [0, 2]) == 0
+    assert nearness.score("COSINE", [1, 1], [2, 2]) == 1
+    # Eight lanes: 1e16 and -1e16 meet in one lane before the small terms are added.
+    terms = [1e16, 1, 1, 1, 1, 1, 1, 1, -1e16]
+    assert nearness.lane_sum(terms) == 7
+
+
+def test_search_leaves_out_what_is_not_visible() -> None:
+    oracle = Oracle()
+    oracle.add_view(View("v", "e", [("e", "INT64")], [Field("p", Type("FLOAT_VECTOR", dimension=2), metric="L2")], 10))
+    for key, time, commit, vector in [(2, 0, 1, [1, 0]), (1, 0, 1, [0, 1]), (3, -11, 1, [0, 0]), (4, 0, 2, [0, 0]),
+                                      (5, 1, 1, [0, 0])]:
+        oracle.add("v", (key,), Fact(time, False, (), commit, ROW, {"p": vector}))
+    assert oracle.search("v", "p", [0, 0], 0, 1) == [((1,), 1.0, 0), ((2,), 1.0, 0)]
+    assert oracle.search("v", "p", [0, 0], 1, 2, top_k=2) == [((4,), 0.0, 0), ((5,), 0.0, 1)]
+
+
+def main() -> int:
+    tests = [f for name, f in sorted(globals().items()) if name.startswith("test_")]
+    for test in tests:
+        test()
+    print(f"oracle: {len(tests)} passed, 0 failed")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
