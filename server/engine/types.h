@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the engine is asked and what it answers, in the house's own types. Wire limits (row counts, top_k, message
-// sizes, name forms) are checked by the adaptors; schemas, names and times by the engine.
+// What the engine is asked and what it answers, in the house's own types. Wire limits (row counts,
+// top_k, message sizes, name forms) are checked by the adaptors; schemas, names and times by the
+// engine.
 #ifndef FLETCH_SERVER_ENGINE_TYPES_H_
 #define FLETCH_SERVER_ENGINE_TYPES_H_
 
@@ -24,7 +25,8 @@ struct FeaturePlan;
 
 enum class Durability { kSync, kBuffered };
 
-// Field paths in errors: "batches[i].columns.NAME", "batches[i].event_timestamps", as in WriteRequest.
+// Field paths in errors: "batches[i].columns.NAME", "batches[i].event_timestamps", as in
+// WriteRequest.
 struct RowBatch {
   std::string feature_view;  // "view" or "view@v2"
   size_t row_count = 0;
@@ -36,8 +38,9 @@ struct WriteRequest {
   std::string project;
   std::vector<RowBatch> batches;
   Durability durability = Durability::kSync;
-  std::string request_id;     // empty: none
-  uint64_t payload_hash = 0;  // of the request's content without durability and id; compared when the id is known
+  std::string request_id;  // empty: none
+  uint64_t payload_hash =
+      0;  // of the request's content without durability and id; compared when the id is known
 };
 
 // Delete and Retract. Field paths: "keys.NAME", "event_timestamps".
