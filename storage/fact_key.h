@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Keys of the fact family (FORMAT.md, Facts):
-//   u32 view id | entity key | event time, newest first | commit, newest first | u8 kind | event key, greatest first
-// Big-endian; "newest first" and "greatest first" are the complement of the ascending encoding. kind: 0 a tombstone's
-// identity (no event key), 1 a row's. So facts of one entity iterate from the newest to the oldest in semantics.md's
-// order (event_time, commit_seq, encoded event key).
+//   u32 view id | entity key | event time, newest first | commit, newest first | u8 kind | event
+//   key, greatest first
+// Big-endian; "newest first" and "greatest first" are the complement of the ascending encoding.
+// kind: 0 a tombstone's identity (no event key), 1 a row's. So facts of one entity iterate from the
+// newest to the oldest in semantics.md's order (event_time, commit_seq, encoded event key).
 #ifndef FLETCH_STORAGE_FACT_KEY_H_
 #define FLETCH_STORAGE_FACT_KEY_H_
 
@@ -24,7 +25,8 @@ struct Identity {
   std::string entity_key;  // encoded
   int64_t event_time = 0;
   bool tombstone = false;
-  std::string event_key;  // encoded (ascending form); empty for tombstones and for views without event keys
+  std::string
+      event_key;  // encoded (ascending form); empty for tombstones and for views without event keys
 
   bool operator==(const Identity&) const = default;
   auto operator<=>(const Identity&) const = default;
@@ -39,7 +41,11 @@ struct FactKey {
 std::string EncodeFactKey(const FactKey& key);
 // "view | entity": the common prefix of an entity's facts.
 std::string FactPrefix(ViewId view_id, std::string_view entity_key);
-// "view": the common prefix of a view's facts, and the end of its range.
+// Greater than every key that begins with `prefix` ("view | entity"), not greater than any of the
+// next entity.
+std::string FactPrefixEnd(std::string_view prefix);
+// "view": the common prefix of a view's facts, and the end of its range. REQUIRES: view_id <
+// UINT32_MAX.
 std::string ViewPrefix(ViewId view_id);
 std::string ViewPrefixEnd(ViewId view_id);
 // Where facts of `prefix` with event_time <= t begin.

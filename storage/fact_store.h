@@ -7,9 +7,10 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
-#include <vector>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -45,30 +46,41 @@ struct FactRef {
 //   nullopt: no such fact. form kTombstone: deleted. form kRow: its row. Never kRetraction.
 using Visible = std::optional<FactRef>;
 
-// Looks facts up; keeps one cursor, so questions in the order (view, entity key, event time newest first) are cheapest.
-// Not thread-safe; make one a thread and request. About 2 µs a question in cache.
+class FactCursor;
+
+// Looks facts up; keeps one cursor, so questions in the order (view, entity key, event time newest
+// first) are cheapest. Sees every fact written before its first question; of later ones it may see
+// any. Not thread-safe; make one a thread and request. About 2 µs a question in cache.
 class FactReader {
  public:
   explicit FactReader(const KvStore* store);
   ~FactReader();
 
-  // semantics.md's visible(view, entity, T, K). Identities in `excluding` count as retracted.
+  // semantics.md's visible(view, entity, T, K). Identities in `excluding` count as retracted
+  // (those of other entities are passed over, at a cost).
   // DATA_LOSS on damaged bytes.
-  absl::StatusOr<Visible> FindVisible(const ViewSchema& schema, std::string_view entity_key, int64_t as_of,
-                                      uint64_t known_at, absl::Span<const Identity> excluding = {});
+  absl::StatusOr<Visible> FindVisible(const ViewSchema& schema, std::string_view entity_key,
+                                      int64_t as_of, uint64_t known_at,
+                                      absl::Span<const Identity> excluding = {});
 
-  // Calls `emit` with visible(view, e, T, K) of every entity e that has one, in key order; tombstones are left out.
-  // `emit` returns a status; the first that is not OK ends the scan and is returned.
+  // Calls `emit` with visible(view, e, T, K) of every entity e that has one, in key order;
+  // tombstones are left out. `emit` returns a status; the first that is not OK ends the scan and is
+  // returned.
   absl::Status ScanVisible(const ViewSchema& schema, int64_t as_of, uint64_t known_at,
                            const std::function<absl::Status(const FactRef&)>& emit);
 
-  // True when any fact of this identity is stored with a commit <= known_at whose current form is not a retraction.
-  absl::StatusOr<bool> IdentityCounts(const ViewSchema& schema, const Identity& identity, uint64_t known_at);
+  // True when any fact of this identity is stored with a commit <= known_at whose current form is
+  // not a retraction.
+  absl::StatusOr<bool> IdentityCounts(const ViewSchema& schema, const Identity& identity,
+                                      uint64_t known_at);
 
  private:
-  const KvStore* const store_;
-  std::unique_ptr<KvIterator> iterator_;
-  std::string key_buffer_;
+  absl::StatusOr<Visible> WalkToVisible(int64_t as_of, uint64_t known_at,
+                                        const std::set<std::pair<int64_t, std::string>>& excluded);
+
+  std::unique_ptr<FactCursor> cursor_;
+  std::string prefix_;  // "view | entity" of the question
+  std::string seek_key_;
 };
 
 struct HistoryQuery {
@@ -77,23 +89,29 @@ struct HistoryQuery {
   int64_t end = 0;
   uint64_t last_k = 0;  // newest so many of each entity; 0: all
   uint64_t known_at = 0;
-  bool all_forms = false;  // every stored fact; else the current form of identities that count (rows, tombstones)
+  bool all_forms = false;  // every stored fact; else the current form of identities that count
+                           // (rows, tombstones)
 };
 
-// Pages through facts by (entity key, newest first). Calls `emit` for at most `limit` facts and returns where to go on:
-// a token for `resume_token`, empty when the end was reached. INVALID_ARGUMENT for a token that is not ours.
-absl::StatusOr<std::string> ReadHistory(const KvStore& store, const ViewSchema& schema, const HistoryQuery& query,
-                                        std::string_view resume_token, size_t limit,
+// Pages through facts by (entity key, newest first), with all_forms and without it only those with
+// commit_seq <= known_at. Calls `emit` for at most `limit` facts and returns where to go on: a
+// token for `resume_token` (bytes, not text), empty when the end was reached. INVALID_ARGUMENT for
+// a token that is not ours or belongs to another query; DATA_LOSS on damaged bytes. REQUIRES: limit
+// >= 1.
+absl::StatusOr<std::string> ReadHistory(const KvStore& store, const ViewSchema& schema,
+                                        const HistoryQuery& query, std::string_view resume_token,
+                                        size_t limit,
                                         const std::function<absl::Status(const FactRef&)>& emit);
 
-// The newest identity of a (view, entity) that counts, whatever its event time: visible at T = end of time.
-// What the latest family and the online table hold.
+// The newest identity of a (view, entity) that counts, whatever its event time: visible at T = end
+// of time. What the latest family and the online table hold.
 struct Latest {
   enum class State : uint8_t { kAbsent = 0, kRow = 1, kTombstone = 2 } state = State::kAbsent;
-  int64_t event_time = 0;    // of kRow and kTombstone
-  uint64_t commit_seq = 0;   // of that fact
-  uint64_t changed_seq = 0;  // the commit that made this the latest; a reader at S < changed_seq must ask the facts
-  std::string row;           // kRow: with vectors
+  int64_t event_time = 0;   // of kRow and kTombstone
+  uint64_t commit_seq = 0;  // of that fact
+  uint64_t changed_seq =
+      0;  // the commit that made this the latest; a reader at S < changed_seq must ask the facts
+  std::string row;  // kRow: with vectors
 };
 
 std::string LatestKey(ViewId view_id, std::string_view entity_key);

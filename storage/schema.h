@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a view's facts look like: one version of one feature view, resolved from its spec. Immutable once made.
+// What a view's facts look like: one version of one feature view, resolved from its spec. Immutable
+// once made.
 #ifndef FLETCH_STORAGE_SCHEMA_H_
 #define FLETCH_STORAGE_SCHEMA_H_
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Domain values: types, columns, cell statuses. Plain data, no behaviour beyond its own consistency.
+// Domain values: types, columns, cell statuses. Plain data, no behaviour beyond its own
+// consistency.
 #ifndef FLETCH_STORAGE_VALUE_H_
 #define FLETCH_STORAGE_VALUE_H_
 
@@ -48,24 +49,26 @@ enum class CellStatus : uint8_t { kPresent = 0, kNullValue = 1, kNotFound = 2, k
 // Stands for "no event timestamp" in Column::event_times.
 inline constexpr int64_t kUnsetTime = std::numeric_limits<int64_t>::min();
 
-// A value for each of row_count rows, dense: zero or empty at null rows. Only the list that the type names is used:
+// A value for each of row_count rows, dense: zero or empty at null rows. Only the list that the
+// type names is used:
 //   BOOL bools, INT32 int32s, INT64 and TIMESTAMP int64s, FLOAT floats, DOUBLE doubles,
 //   STRING, BYTES and JSON strings, FLOAT_VECTOR floats (dimension a row).
 // An array column has lengths (one a row) and all elements, flat, in the list of its element type.
-struct Column {
+struct Column {  // the initialisers let designated ones leave members out without a warning
   DataType type;
   size_t row_count = 0;
-  std::vector<uint8_t> bools;
-  std::vector<int32_t> int32s;
-  std::vector<int64_t> int64s;
-  std::vector<float> floats;
-  std::vector<double> doubles;
-  std::vector<std::string> strings;
-  std::vector<uint64_t> lengths;
+  std::vector<uint8_t> bools = {};
+  std::vector<int32_t> int32s = {};
+  std::vector<int64_t> int64s = {};
+  std::vector<float> floats = {};
+  std::vector<double> doubles = {};
+  std::vector<std::string> strings = {};
+  std::vector<uint64_t> lengths = {};
 
-  std::vector<uint64_t> null_rows;   // input: ascending row numbers
-  std::vector<CellStatus> statuses;  // answers: one a row, or empty when all are kPresent
-  std::vector<int64_t> event_times;  // answers, when asked for: one a row, kUnsetTime where there is none
+  std::vector<uint64_t> null_rows = {};   // input: ascending row numbers
+  std::vector<CellStatus> statuses = {};  // answers: one a row, or empty when all are kPresent
+  std::vector<int64_t> event_times =
+      {};  // answers, when asked for: one a row, kUnsetTime where there is none
 };
 
 struct NamedColumn {
