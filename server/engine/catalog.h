@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is declared: projects, entities, views in their versions, services. Persisted as one record in the meta family;
-// readers hold an immutable snapshot.
+// What is declared: projects, entities, views in their versions, services. Persisted as one record
+// in the meta family; readers hold an immutable snapshot.
 #ifndef FLETCH_SERVER_ENGINE_CATALOG_H_
 #define FLETCH_SERVER_ENGINE_CATALOG_H_
 
@@ -30,8 +30,8 @@ struct View {
 // A service: its selection with every view pinned to the version it was applied with. Immutable.
 struct Service {
   std::string name;
-  Selection pinned;                // features and bindings, "view@vN" everywhere
-  std::vector<std::string> refs;   // as written, parallel to pinned.features
+  Selection pinned;               // features and bindings, "view@vN" everywhere
+  std::vector<std::string> refs;  // as written, parallel to pinned.features
 };
 
 // Everything at one revision. Immutable, thread-safe.
@@ -39,13 +39,14 @@ class CatalogSnapshot {
  public:
   virtual ~CatalogSnapshot() = default;
   virtual uint64_t revision() const = 0;
-  // "view" (newest version) or "view@v2". NOT_FOUND names the project or the view (and its versions when it has others).
+  // "view" (newest version) or "view@v2". NOT_FOUND names the project or the view (and its versions
+  // when it has others).
   virtual absl::StatusOr<std::shared_ptr<const View>> FindView(std::string_view project,
                                                                std::string_view view_ref) const = 0;
   // nullptr: not (any more) there.
   virtual std::shared_ptr<const View> FindViewById(ViewId view_id) const = 0;
-  virtual absl::StatusOr<std::shared_ptr<const Service>> FindService(std::string_view project,
-                                                                     std::string_view name) const = 0;
+  virtual absl::StatusOr<std::shared_ptr<const Service>> FindService(
+      std::string_view project, std::string_view name) const = 0;
   // OK, or NOT_FOUND naming the project.
   virtual absl::Status CheckProject(std::string_view project) const = 0;
   // Every version of every view.
@@ -64,11 +65,12 @@ class Catalog {
 
   virtual std::shared_ptr<const CatalogSnapshot> Snapshot() const = 0;
 
-  // As RegistryService.Apply. Checks all names, types and limits of the specs (field paths "objects[i].feature_view.fields[j].type").
-  // Persisted (synced) before the snapshot changes.
+  // As RegistryService.Apply. Checks all names, types and limits of the specs (field paths
+  // "objects[i].feature_view.fields[j].type"). Persisted (synced) before the snapshot changes.
   virtual absl::StatusOr<v1::ApplyResponse> Apply(const v1::ApplyRequest& request) = 0;
 
-  // As RegistryService.Delete. A view's facts and latest rows go in the same store batch. `dropped` gets its views.
+  // As RegistryService.Delete. A view's facts and latest rows go in the same store batch. Returns
+  // its views.
   struct Deleted {
     uint64_t revision = 0;
     std::vector<std::shared_ptr<const View>> views;

@@ -77,10 +77,12 @@ void CompareFields(const ViewSpec& before, const ViewSpec& after, Comparison* ou
                         [&](const FieldSchema& field) { return field.name == name; });
   };
   bool moved = false;
+  bool removed = false;
   for (size_t i = 0; i < olds.size(); ++i) {
     const auto found = named(news, olds[i].name);
     if (found == news.end()) {
       out->Breaking(StrCat("field ", olds[i].name, " is removed"));
+      removed = true;
       continue;
     }
     const size_t position = found - news.begin();
@@ -96,7 +98,8 @@ void CompareFields(const ViewSpec& before, const ViewSpec& after, Comparison* ou
     out->Changed(StrCat("field ", field.name, " ", DataTypeName(field.type), " is added",
                         field.default_value.has_value() ? " with a default" : ""));
   }
-  if (moved) out->Breaking("fields stand in another order; add new fields at the end");
+  // A removal moves what follows it, and says so already.
+  if (moved && !removed) out->Breaking("fields stand in another order; add new fields at the end");
 }
 
 }  // namespace

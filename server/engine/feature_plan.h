@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Refs and bindings resolved to columns, once a plan: what online reads, training joins and hydration all run on.
+// Refs and bindings resolved to columns, once a plan: what online reads, training joins and
+// hydration all run on.
 #ifndef FLETCH_SERVER_ENGINE_FEATURE_PLAN_H_
 #define FLETCH_SERVER_ENGINE_FEATURE_PLAN_H_
 
@@ -7,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "server/engine/catalog.h"
@@ -32,6 +34,7 @@ struct PlanGroup {
   EntityId entity_id = 0;
   std::vector<KeyFieldSchema> join_keys;  // the entity's
   std::vector<std::string> key_columns;   // parallel: the request's columns that supply them
+  std::vector<size_t> key_slots;          // parallel: their places in FeaturePlan::key_columns
   std::vector<PlanView> views;
 };
 
@@ -45,26 +48,31 @@ struct FeaturePlan {
   uint64_t catalog_revision = 0;
   std::vector<PlanColumn> columns;
   std::vector<PlanGroup> groups;
-  std::vector<std::string> key_columns;  // all names the request must supply, each once
+  std::vector<std::string> key_columns;    // all names the request must supply, each once
+  std::vector<KeyFieldSchema> key_fields;  // parallel: with their types
+  absl::flat_hash_map<std::string, size_t> key_slot_by_name;
   bool reads_vectors = false;
 };
 
-// NOT_FOUND names an unknown project, view, field or service. INVALID_ARGUMENT: no features, a ref that is not
-// "view:field", a ref twice, both features and feature_service, a bad or repeated alias, an alias that equals a view's name, a
-// join_key_map with a name that is no join key, an output column that equals a key column.
-// Field paths: "features[i]", "bindings[i].alias", "feature_service".
+// NOT_FOUND names an unknown project, view, field or service. INVALID_ARGUMENT: no features, a ref
+// that is not "view:field", a ref twice, both features and feature_service, a bad or repeated
+// alias, an alias that equals a view's name, a join_key_map with a name that is no join key, one
+// key column for an INT64 and a STRING key, an output column that equals a key column.
+// OUT_OF_RANGE: more features or bindings than limits.h allows. Field paths: "features[i]",
+// "bindings[i].alias", "feature_service".
 absl::StatusOr<std::shared_ptr<const FeaturePlan>> MakeFeaturePlan(const CatalogSnapshot& catalog,
                                                                    std::string_view project,
                                                                    const Selection& selection);
 
-// The key columns of a request in the order of plan.groups[g].key_columns, checked (entity_key.h: CheckKeyColumn, with
-// INT32 widened into `widened`). INVALID_ARGUMENT: a missing, unused or repeated name. Field path: `path`.NAME.
+// The key columns of a request in the order of plan.groups[g].key_columns, checked (entity_key.h:
+// CheckKeyColumn, with INT32 widened into `widened`). INVALID_ARGUMENT: a missing, unused or
+// repeated name. Field path: `path`.NAME.
 struct BoundKeys {
   std::vector<std::vector<const Column*>> groups;  // a group's columns, in join-key order
   std::vector<std::unique_ptr<Column>> widened;    // keeps them alive
 };
-absl::StatusOr<BoundKeys> BindKeys(const FeaturePlan& plan, absl::Span<const NamedColumn> keys, size_t row_count,
-                                   std::string_view path);
+absl::StatusOr<BoundKeys> BindKeys(const FeaturePlan& plan, absl::Span<const NamedColumn> keys,
+                                   size_t row_count, std::string_view path);
 
 }  // namespace fletch
 
