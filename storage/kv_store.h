@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// An ordered store of bytes in families: the only way the house reaches a disk for facts. Two implementations
-// (rocksdb_kv_store, memory_kv_store) run one conformance suite.
+// An ordered store of bytes in families: the only way the house reaches a disk for facts. Two
+// implementations (rocksdb_kv_store, memory_kv_store) run one conformance suite.
 #ifndef FLETCH_STORAGE_KV_STORE_H_
 #define FLETCH_STORAGE_KV_STORE_H_
 
@@ -52,8 +52,8 @@ class KvBatch {
   size_t bytes_ = 0;
 };
 
-// A cursor over one family at the moment it was made or later (it may or may not see newer writes). Not thread-safe.
-// key() and value() are valid until the next move.
+// A cursor over one family at the moment it was made or later (it may or may not see newer writes).
+// Not thread-safe. key() and value() are valid until the next move.
 class KvIterator {
  public:
   virtual ~KvIterator() = default;
@@ -64,7 +64,8 @@ class KvIterator {
   virtual void Prev() = 0;                             // REQUIRES: Valid()
   virtual std::string_view key() const = 0;            // REQUIRES: Valid()
   virtual std::string_view value() const = 0;          // REQUIRES: Valid()
-  // Not OK (DATA_LOSS, naming the file): the end was not reached but a fault. Look when Valid() turns false.
+  // Not OK (DATA_LOSS, naming the file): the end was not reached but a fault. Look when Valid()
+  // turns false.
   virtual absl::Status status() const = 0;
 };
 
@@ -72,11 +73,13 @@ class KvIterator {
 class KvStore {
  public:
   virtual ~KvStore() = default;
-  // All of `batch` or nothing. With `sync` it is on disk when this returns; without, it survives a crash of the
-  // process only. RESOURCE_EXHAUSTED (reason DISK_FULL), DATA_LOSS, or UNAVAILABLE (reason STORE_READ_ONLY).
+  // All of `batch` or nothing. With `sync` it is on disk when this returns; without, it survives a
+  // crash of the process only. RESOURCE_EXHAUSTED (reason DISK_FULL), DATA_LOSS, or UNAVAILABLE
+  // (reason STORE_READ_ONLY).
   virtual absl::Status Write(const KvBatch& batch, bool sync) = 0;
   // nullopt: no such key.
-  virtual absl::StatusOr<std::optional<std::string>> Get(Family family, std::string_view key) const = 0;
+  virtual absl::StatusOr<std::optional<std::string>> Get(Family family,
+                                                         std::string_view key) const = 0;
   virtual std::unique_ptr<KvIterator> NewIterator(Family family) const = 0;
   // As NewIterator, of a state frozen now: newer writes are never seen.
   virtual std::unique_ptr<KvIterator> NewSnapshotIterator(Family family) const = 0;

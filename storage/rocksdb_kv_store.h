@@ -18,8 +18,8 @@ struct RocksDbOptions {
   int background_threads = 2;                 // flushes and compactions
 };
 
-// Opens the folder, making it when absent. FAILED_PRECONDITION (reason LOCKED) when another process has it open;
-// DATA_LOSS naming the file when it is damaged.
+// Opens the folder, making it when absent. FAILED_PRECONDITION (reason LOCKED) when another process
+// has it open; DATA_LOSS naming the file when it is damaged.
 absl::StatusOr<std::unique_ptr<KvStore>> OpenRocksDbKvStore(const std::string& path,
                                                             const RocksDbOptions& options);
 

@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "storage/rocksdb_kv_store.h"
+
+#include <rocksdb/cache.h>
+#include <rocksdb/db.h>
+#include <rocksdb/env.h>
+#include <rocksdb/filter_policy.h>
+#include <rocksdb/table.h>
+
+#include <array>
+#include <atomic>
+#include <cstdarg>
+#include <cstdio>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "base/call.h"
+#include "base/log.h"
+#include "base/mutex.h"
+#include "base/status.h"
+#include "base/strings.h"
+
+namespace fletch {
+namespace {
+
+constexpr size_t kProtectionBytesPerKey = 8;       // the only other choice of this release is none
+constexpr int64_t kResumeEveryMicros = 1'000'000;  // a try to leave read-only mode flushes
+constexpr int64_t kDiskFullRetryMs = 1000;         // as often as we look ourselves
+constexpr double kBloomBitsPerKey = 10;            // 1 % false positives
+constexpr size_t kInfoLogBytes = 16u << 20;        // RocksDB's own LOG, of which
+constexpr size_t kInfoLogFiles = 4;                // so many are kept
+
+// Stored in every data directory: never change. RocksDB wants a family called "default".
+const char* FamilyName(Family family) {
+  switch (family) {
+    case Family::kMeta:
+      return "default";
+    case Family::kFacts:
+      return "facts";
+    case Family::kLatest:
+      return "latest";
+    case Family::kRequests:
+      return "requests";
+    case Family::kCommits:
+      return "commits";
+  }
+  return "default";
+}
+
+rocksdb::Slice ToSlice(std::string_view text) { return {text.data(), text.size()}; }
+std::string_view FromSlice(const rocksdb::Slice& slice) { return {slice.data(), slice.size()}; }
+
+absl::Status DiskFull(const std::string& path, const rocksdb::Status& status) {
+  return WithRetryAfterMs(
+      MakeError(absl::StatusCode::kResourceExhausted, "DISK_FULL",
+                StrCat("the disk that holds ", path,
+                       " is full: reads go on, writes are refused until space is "
+                       "freed (",
+                       status.ToString(), ")")),
+      kDiskFullRetryMs);
+}
+
+bool IsDiskFull(const rocksdb::Status& status) {
+  return status.IsNoSpace() || status.subcode() == rocksdb::Status::kSpaceLimit;
+}
+
+absl::Status Damaged(const std::string& path, std::string_view what) {
+  return DataLoss(StrCat("the store at ", path, " is damaged: ", what,
+                         "; restore it from a backup, or from a replica of this folder"));
+}
+
+absl::Status ReadError(const std::string& path, const rocksdb::Status& status) {
+  if (status.ok()) return absl::OkStatus();
+  if (status.IsCorruption()) return Damaged(path, status.ToString());
+  return MakeError(absl::StatusCode::kUnavailable, "STORE_IO_ERROR",
+                   StrCat("the store at ", path, " could not be read: ", status.ToString()));
+}
+
+absl::Status WriteError(const std::string& path, const rocksdb::Status& status) {
+  if (status.ok()) return absl::OkStatus();
+  if (status.IsCorruption()) return Damaged(path, status.ToString());
+  if (IsDiskFull(status)) return DiskFull(path, status);
+  return MakeError(absl::StatusCode::kUnavailable, "STORE_READ_ONLY",
+                   StrCat("the store at ", path, " takes no writes after a fault of its disk: ",
+                          status.ToString(), "; check the disk and restart"));
+}
+
+absl::Status OpenError(const std::string& path, const rocksdb::Status& status,
+                       const std::string& damaged_log) {
+  const std::string text = status.ToString();
+  if (status.IsCorruption()) {
+    return Damaged(path, damaged_log.empty() ? text : StrCat(damaged_log, " (", text, ")"));
+  }
+  if (IsDiskFull(status)) return DiskFull(path, status);
+  const bool locked = text.find("lock hold by current process") != std::string::npos ||
+                      text.find("While lock file") != std::string::npos;
+  if (locked) {
+    return FailedPrecondition("LOCKED",
+                              StrCat("another process has the data folder ", path,
+                                     " open; stop it or use another folder (", text, ")"));
+  }
+  return FailedPrecondition("STORE_UNUSABLE",
+                            StrCat("the data folder ", path, " cannot be opened: ", text));
+}
+
+// RocksDB's LOG file as usual; remembers which write-ahead log was found damaged, because the
+// status of Open does not say, and passes errors on to our own log.
+class InfoLog : public rocksdb::Logger {
+ public:
+  explicit InfoLog(std::shared_ptr<rocksdb::Logger> file) : file_(std::move(file)) {}
+
+  using rocksdb::Logger::Logv;
+  void Logv(const char* format, va_list args) override {
+    Logv(rocksdb::InfoLogLevel::INFO_LEVEL, format, args);
+  }
+  void Logv(const rocksdb::InfoLogLevel level, const char* format, va_list args) override {
+    if (level < rocksdb::InfoLogLevel::INFO_LEVEL) return;
+    if (level >= rocksdb::InfoLogLevel::WARN_LEVEL && level <= rocksdb::InfoLogLevel::FATAL_LEVEL) {
+      Inspect(level, format, args);
+    }
+    file_->Logv(level, format, args);
+  }
+  void LogHeader(const char* format, va_list args) override { file_->LogHeader(format, args); }
+  size_t GetLogFileSize() const override { return file_->GetLogFileSize(); }
+  void Flush() override { file_->Flush(); }
+
+  std::string damaged_log() const {
+    MutexLock lock(&mu_);
+    return damaged_log_;
+  }
+
+ private:
+  void Inspect(rocksdb::InfoLogLevel level, const char* format, va_list args) {
+    char line[1024];
+    va_list copy;
+    va_copy(copy, args);
+    vsnprintf(line, sizeof line, format, copy);
+    va_end(copy);
+    const std::string_view text = line;
+    if (level >= rocksdb::InfoLogLevel::ERROR_LEVEL) {
+      Log(LogLevel::kError, "rocksdb", {{"detail", std::string(text)}});
+    }
+    if (text.find(".log: dropping") != std::string_view::npos) {
+      MutexLock lock(&mu_);
+      damaged_log_ = text;
+    }
+  }
+
+  const std::shared_ptr<rocksdb::Logger> file_;
+  mutable Mutex mu_;
+  std::string damaged_log_ ABSL_GUARDED_BY(mu_);
+};
+
+class RocksDbIterator : public KvIterator {
+ public:
+  RocksDbIterator(const std::string* path, rocksdb::Iterator* iterator)
+      : path_(path), iterator_(iterator) {}
+
+  bool Valid() const override { return iterator_->Valid(); }
+  void Seek(std::string_view key) override { iterator_->Seek(ToSlice(key)); }
+  void SeekForPrev(std::string_view key) override { iterator_->SeekForPrev(ToSlice(key)); }
+  void Next() override { iterator_->Next(); }
+  void Prev() override { iterator_->Prev(); }
+  std::string_view key() const override { return FromSlice(iterator_->key()); }
+  std::string_view value() const override { return FromSlice(iterator_->value()); }
+  absl::Status status() const override { return ReadError(*path_, iterator_->status()); }
+
+ private:
+  const std::string* const path_;
+  const std::unique_ptr<rocksdb::Iterator> iterator_;
+};
+
+class RocksDbKvStore : public KvStore {
+ public:
+  RocksDbKvStore(std::string path, rocksdb::DB* db,
+                 std::vector<rocksdb::ColumnFamilyHandle*> families)
+      : path_(std::move(path)), db_(db), families_(std::move(families)) {}
+  ~RocksDbKvStore() override;
+
+  absl::Status Write(const KvBatch& batch, bool sync) override;
+  absl::StatusOr<std::optional<std::string>> Get(Family family,
+                                                 std::string_view key) const override;
+  std::unique_ptr<KvIterator> NewIterator(Family family) const override;
+  // An iterator of RocksDB never sees what was written after it was made.
+  std::unique_ptr<KvIterator> NewSnapshotIterator(Family family) const override {
+    return NewIterator(family);
+  }
+  uint64_t DiskBytes() const override;
+
+ private:
+  rocksdb::ColumnFamilyHandle* Handle(Family family) const {
+    return families_[static_cast<size_t>(family)];
+  }
+  void ResumeIfDue();
+
+  const std::string path_;
+  const std::unique_ptr<rocksdb::DB> db_;
+  const std::vector<rocksdb::ColumnFamilyHandle*> families_;  // by Family
+  std::atomic<bool> write_failed_{false};
+  std::atomic<int64_t> resumed_steady_micros_{0};
+};
+
+RocksDbKvStore::~RocksDbKvStore() {
+  // A clean stop leaves nothing to the kernel's goodwill, BUFFERED writes included.
+  const rocksdb::Status synced = db_->FlushWAL(/*sync=*/true);
+  if (!synced.ok()) {
+    Log(LogLevel::kError, "the write-ahead log could not be synced at close",
+        {{"path", path_}, {"detail", synced.ToString()}});
+  }
+  for (rocksdb::ColumnFamilyHandle* family : families_) {
+    db_->DestroyColumnFamilyHandle(family).PermitUncheckedError();
+  }
+}
+
+absl::Status RocksDbKvStore::Write(const KvBatch& batch, bool sync) {
+  ResumeIfDue();
+  rocksdb::WriteBatch out(batch.bytes() + 16 * batch.ops().size(), /*max_bytes=*/0,
+                          kProtectionBytesPerKey, /*default_cf_ts_sz=*/0);
+  rocksdb::Status status;
+  for (const KvBatch::Op& op : batch.ops()) {
+    rocksdb::ColumnFamilyHandle* const family = Handle(op.family);
+    switch (op.kind) {
+      case KvBatch::Op::Kind::kPut:
+        status = out.Put(family, op.key, op.value);
+        break;
+      case KvBatch::Op::Kind::kDelete:
+        status = out.Delete(family, op.key);
+        break;
+      case KvBatch::Op::Kind::kDeleteRange:
+        // RocksDB refuses a range whose end lies before its begin; to us it is empty.
+        if (op.key < op.value) status = out.DeleteRange(family, op.key, op.value);
+        break;
+    }
+    if (!status.ok()) return WriteError(path_, status);
+  }
+  rocksdb::WriteOptions options;
+  options.sync = sync;
+  options.protection_bytes_per_key = kProtectionBytesPerKey;
+  status = db_->Write(options, &out);
+  write_failed_.store(!status.ok(), std::memory_order_relaxed);
+  return WriteError(path_, status);
+}
+
+// After a failed write RocksDB takes no more until it is resumed. Its own watcher does that for
+// some faults; the next writer does it for the others. What cannot be resumed yet fails again and
+// says so.
+void RocksDbKvStore::ResumeIfDue() {
+  if (!write_failed_.load(std::memory_order_relaxed)) return;
+  const int64_t now = SteadyMicros();
+  int64_t last = resumed_steady_micros_.load();
+  if (now - last < kResumeEveryMicros) return;
+  if (!resumed_steady_micros_.compare_exchange_strong(last, now)) return;
+  const rocksdb::Status resumed = db_->Resume();
+  if (resumed.IsBusy()) return;  // the watcher is at it
+  Log(resumed.ok() ? LogLevel::kInfo : LogLevel::kWarning, "tried to leave read-only mode",
+      {{"path", path_}, {"detail", resumed.ToString()}});
+}
+
+absl::StatusOr<std::optional<std::string>> RocksDbKvStore::Get(Family family,
+                                                               std::string_view key) const {
+  std::string value;
+  const rocksdb::Status status =
+      db_->Get(rocksdb::ReadOptions(), Handle(family), ToSlice(key), &value);
+  if (status.IsNotFound()) return std::optional<std::string>();
+  RETURN_IF_ERROR(ReadError(path_, status));
+  return std::optional<std::string>(std::move(value));
+}
+
+std::unique_ptr<KvIterator> RocksDbKvStore::NewIterator(Family family) const {
+  return std::make_unique<RocksDbIterator>(
+      &path_, db_->NewIterator(rocksdb::ReadOptions(), Handle(family)));
+}
+
+uint64_t RocksDbKvStore::DiskBytes() const {
+  std::vector<rocksdb::Env::FileAttributes> files;
+  if (!db_->GetEnv()->GetChildrenFileAttributes(path_, &files).ok()) return 0;
+  uint64_t bytes = 0;
+  for (const rocksdb::Env::FileAttributes& file : files) bytes += file.size_bytes;
+  return bytes;
+}
+
+rocksdb::ColumnFamilyOptions FamilyOptions(Family family, const RocksDbOptions& options,
+                                           const std::shared_ptr<rocksdb::Cache>& cache) {
+  rocksdb::BlockBasedTableOptions table;
+  table.format_version = 5;
+  table.checksum = rocksdb::kXXH3;
+  table.block_cache = cache;
+  table.cache_index_and_filter_blocks =
+      true;  // so that block_cache_bytes bounds the memory of reads
+  table.pin_l0_filter_and_index_blocks_in_cache = true;
+  if (family == Family::kLatest ||
+      family == Family::kRequests) {  // asked for keys that are not there
+    table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(kBloomBitsPerKey));
+  }
+  rocksdb::ColumnFamilyOptions out;
+  out.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+  out.write_buffer_size = options.write_buffer_bytes;
+  out.memtable_protection_bytes_per_key = kProtectionBytesPerKey;
+  out.level_compaction_dynamic_level_bytes = true;
+  out.compression = family == Family::kFacts ? rocksdb::kLZ4Compression : rocksdb::kNoCompression;
+  return out;
+}
+
+rocksdb::DBOptions DatabaseOptions(const RocksDbOptions& options) {
+  rocksdb::DBOptions out;
+  out.create_if_missing = true;
+  out.create_missing_column_families = true;
+  out.paranoid_checks = true;
+  out.max_background_jobs = options.background_threads;
+  out.bytes_per_sync = 1 << 20;  // flushes reach the disk in small steps, not in one stall
+  // Small families are flushed rarely; without this they would keep the log, and a start would
+  // replay gigabytes.
+  out.max_total_wal_size = 4 * options.write_buffer_bytes;
+  // A torn tail is what a crash leaves; damage before it is an error. The default would drop all
+  // that follows in silence.
+  out.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
+  out.max_log_file_size = kInfoLogBytes;
+  out.keep_log_file_num = kInfoLogFiles;
+  return out;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<KvStore>> OpenRocksDbKvStore(const std::string& path,
+                                                            const RocksDbOptions& options) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  if (error) {
+    return FailedPrecondition(
+        "STORE_UNUSABLE", StrCat("the data folder ", path, " cannot be made: ", error.message()));
+  }
+  rocksdb::DBOptions db_options = DatabaseOptions(options);
+  std::shared_ptr<rocksdb::Logger> file_log;
+  const rocksdb::Status logged = rocksdb::CreateLoggerFromOptions(path, db_options, &file_log);
+  if (!logged.ok()) return OpenError(path, logged, "");
+  const auto info_log = std::make_shared<InfoLog>(std::move(file_log));
+  db_options.info_log = info_log;
+
+  const std::shared_ptr<rocksdb::Cache> cache = rocksdb::NewLRUCache(options.block_cache_bytes);
+  std::vector<rocksdb::ColumnFamilyDescriptor> descriptors;
+  for (int i = 0; i < kFamilyCount; ++i) {
+    const Family family = static_cast<Family>(i);
+    descriptors.emplace_back(FamilyName(family), FamilyOptions(family, options, cache));
+  }
+  std::vector<rocksdb::ColumnFamilyHandle*> families;
+  rocksdb::DB* db = nullptr;
+  const rocksdb::Status status = rocksdb::DB::Open(db_options, path, descriptors, &families, &db);
+  if (!status.ok()) return OpenError(path, status, info_log->damaged_log());
+  return std::make_unique<RocksDbKvStore>(path, db, std::move(families));
+}
+
+}  // namespace fletch

@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "storage/rocksdb_kv_store.h"
+
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include "base/status.h"
+#include "storage/kv_store_conformance.h"
+
+namespace fletch {
+namespace {
+
+namespace fs = std::filesystem;
+
+RocksDbOptions SmallOptions() {
+  RocksDbOptions options;
+  options.block_cache_bytes = 8u << 20;
+  options.write_buffer_bytes = 1u << 20;
+  return options;
+}
+
+// A folder of its own, removed at the end.
+class Folder {
+ public:
+  Folder() {
+    std::string name = testing::TempDir() + "fletch_kv_XXXXXX";
+    path_ = mkdtemp(name.data());
+  }
+  ~Folder() { fs::remove_all(path_); }
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+// The folder of a death test. Its child is this program run anew (a fork would have RocksDB's locks
+// without its threads), so it finds the folder in the environment.
+class SharedFolder {
+ public:
+  SharedFolder() {
+    const char* const inherited = getenv(kVariable);
+    if (inherited == nullptr) own_.emplace();
+    path_ = inherited == nullptr ? own_->path() : inherited;
+    setenv(kVariable, path_.c_str(), 1);
+    GTEST_FLAG_SET(death_test_style, "threadsafe");
+  }
+  ~SharedFolder() { unsetenv(kVariable); }
+  const std::string& path() const { return path_; }
+
+ private:
+  static constexpr const char* kVariable = "FLETCH_KV_TEST_FOLDER";
+  std::optional<Folder> own_;
+  std::string path_;
+};
+
+class RocksDbHolder : public StoreHolder {
+ public:
+  RocksDbHolder() { Reopen(); }
+  KvStore* store() override { return store_.get(); }
+  void Reopen() override {
+    store_.reset();
+    auto store = OpenRocksDbKvStore(folder_.path() + "/new/folder", SmallOptions());
+    ASSERT_TRUE(store.ok()) << store.status();
+    store_ = *std::move(store);
+  }
+
+ private:
+  Folder folder_;
+  std::unique_ptr<KvStore> store_;
+};
+
+std::unique_ptr<StoreHolder> MakeRocksDb() { return std::make_unique<RocksDbHolder>(); }
+
+INSTANTIATE_TEST_SUITE_P(RocksDb, KvStoreConformance, testing::Values(&MakeRocksDb));
+
+absl::Status PutMany(KvStore* store, int count, size_t value_bytes, bool sync) {
+  std::mt19937_64 random(count);
+  for (int i = 0; i < count; ++i) {
+    std::string value(value_bytes, '\0');
+    for (char& c : value) c = static_cast<char>(random());
+    KvBatch batch;
+    batch.Put(Family::kFacts, "key" + std::to_string(i), value);
+    RETURN_IF_ERROR(store->Write(batch, sync));
+  }
+  return absl::OkStatus();
+}
+
+void FlipByteInMiddle(const fs::path& file) {
+  std::fstream stream(file, std::ios::in | std::ios::out | std::ios::binary);
+  const auto middle = static_cast<std::streamoff>(fs::file_size(file) / 2);
+  stream.seekg(middle);
+  const char byte = static_cast<char>(stream.get() ^ 0x40);
+  stream.seekp(middle);
+  stream.put(byte);
+  ASSERT_TRUE(stream.good());
+}
+
+// The largest file whose name ends so.
+fs::path Largest(const std::string& folder, const std::string& extension) {
+  fs::path found;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    if (entry.path().extension() != extension) continue;
+    if (found.empty() || entry.file_size() > fs::file_size(found)) found = entry.path();
+  }
+  return found;
+}
+
+TEST(RocksDbKvStore, ASecondOpenerInThisProcessIsToldWhy) {
+  Folder folder;
+  const auto first = OpenRocksDbKvStore(folder.path(), SmallOptions());
+  ASSERT_TRUE(first.ok());
+  const auto second = OpenRocksDbKvStore(folder.path(), SmallOptions());
+  EXPECT_TRUE(absl::IsFailedPrecondition(second.status()));
+  EXPECT_EQ(ErrorReason(second.status()), "LOCKED");
+}
+
+TEST(RocksDbKvStoreDeathTest, ASecondProcessIsToldWhy) {
+  SharedFolder folder;
+  const auto store = OpenRocksDbKvStore(folder.path(), SmallOptions());  // in the child it fails
+  EXPECT_EXIT(_exit(ErrorReason(store.status()) == "LOCKED" ? 3 : 1), testing::ExitedWithCode(3),
+              "");
+  ASSERT_TRUE(store.ok());
+}
+
+TEST(RocksDbKvStore, AFolderThatCannotBeMadeIsAnError) {
+  const auto store = OpenRocksDbKvStore("/proc/nowhere/fletch", SmallOptions());
+  EXPECT_TRUE(absl::IsFailedPrecondition(store.status())) << store.status();
+  EXPECT_NE(store.status().message().find("/proc/nowhere/fletch"), absl::string_view::npos);
+}
+
+TEST(RocksDbKvStore, ADamagedTableIsDataLossAndNamed) {
+  Folder folder;
+  {
+    auto store = OpenRocksDbKvStore(folder.path(), SmallOptions());
+    ASSERT_TRUE(store.ok());
+    ASSERT_TRUE(
+        PutMany(store->get(), 3000, 1000, false).ok());  // three write buffers: tables appear
+  }
+  ASSERT_TRUE(OpenRocksDbKvStore(folder.path(), SmallOptions()).ok());  // the log becomes tables
+  const fs::path table = Largest(folder.path(), ".sst");
+  ASSERT_FALSE(table.empty());
+  FlipByteInMiddle(table);
+  absl::Status status;
+  const auto store = OpenRocksDbKvStore(folder.path(), SmallOptions());
+  if (store.ok()) {
+    const auto iterator = (*store)->NewIterator(Family::kFacts);
+    iterator->Seek("");
+    while (iterator->Valid()) iterator->Next();
+    status = iterator->status();
+  } else {
+    status = store.status();
+  }
+  EXPECT_TRUE(absl::IsDataLoss(status)) << status;
+  EXPECT_NE(status.message().find(table.filename().string()), absl::string_view::npos) << status;
+}
+
+TEST(RocksDbKvStore, ADamagedLogIsDataLossAndNamed) {
+  Folder folder;
+  Folder copy;
+  auto store = OpenRocksDbKvStore(folder.path(), SmallOptions());
+  ASSERT_TRUE(store.ok());
+  ASSERT_TRUE(PutMany(store->get(), 300, 1000, true).ok());
+  // As after kill -9: the files as they are while the store is open.
+  fs::copy(folder.path(), copy.path(),
+           fs::copy_options::recursive | fs::copy_options::overwrite_existing);
+  const fs::path log = Largest(copy.path(), ".log");
+  ASSERT_FALSE(log.empty());
+  FlipByteInMiddle(log);
+  const auto damaged = OpenRocksDbKvStore(copy.path(), SmallOptions());
+  EXPECT_TRUE(absl::IsDataLoss(damaged.status())) << damaged.status();
+  EXPECT_NE(damaged.status().message().find(log.filename().string()), absl::string_view::npos)
+      << damaged.status();
+}
+
+TEST(RocksDbKvStore, ATornLogTailLosesOnlyTheTornWrite) {
+  Folder folder;
+  Folder copy;
+  auto store = OpenRocksDbKvStore(folder.path(), SmallOptions());
+  ASSERT_TRUE(store.ok());
+  ASSERT_TRUE(PutMany(store->get(), 300, 1000, true).ok());
+  fs::copy(folder.path(), copy.path(),
+           fs::copy_options::recursive | fs::copy_options::overwrite_existing);
+  const fs::path log = Largest(copy.path(), ".log");
+  fs::resize_file(log, fs::file_size(log) - 10);
+  const auto torn = OpenRocksDbKvStore(copy.path(), SmallOptions());
+  ASSERT_TRUE(torn.ok()) << torn.status();
+  EXPECT_FALSE((*torn)->Get(Family::kFacts, "key299").value().has_value());
+  EXPECT_TRUE((*torn)->Get(Family::kFacts, "key298").value().has_value());
+}
+
+void WriteAndDie(const std::string& path) {
+  auto store = OpenRocksDbKvStore(path, SmallOptions());
+  if (store.ok() && PutMany(store->get(), 200, 100, false).ok()) kill(getpid(), SIGKILL);
+}
+
+TEST(RocksDbKvStoreDeathTest, WritesSurviveAKilledProcess) {
+  SharedFolder folder;
+  EXPECT_EXIT(WriteAndDie(folder.path()), testing::KilledBySignal(SIGKILL), "");
+  const auto store = OpenRocksDbKvStore(folder.path(), SmallOptions());
+  ASSERT_TRUE(store.ok()) << store.status();
+  for (int i = 0; i < 200; ++i) {
+    EXPECT_TRUE((*store)->Get(Family::kFacts, "key" + std::to_string(i)).value().has_value()) << i;
+  }
+  EXPECT_GT((*store)->DiskBytes(), 200u * 100u);
+}
+
+constexpr int kNoRight = 77;
+
+// Fills a small file system of its own. 0: as it should be; kNoRight: may not mount; else what
+// went wrong.
+int FillAndFreeADisk(const std::string& mount_point) {
+  const uid_t user = geteuid();
+  if (unshare(user == 0 ? CLONE_NEWNS : CLONE_NEWNS | CLONE_NEWUSER) != 0) return kNoRight;
+  if (user != 0) std::ofstream("/proc/self/uid_map") << "0 " << user << " 1";
+  if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return kNoRight;
+  if (mount("tmpfs", mount_point.c_str(), "tmpfs", 0, "size=24m") != 0) return kNoRight;
+  const std::string ballast = mount_point + "/ballast";
+  std::ofstream(ballast) << std::string(12u << 20, 'x');
+  auto store = OpenRocksDbKvStore(mount_point + "/db", SmallOptions());
+  if (!store.ok()) return 1;
+  KvBatch first;
+  first.Put(Family::kMeta, "first", "kept");
+  if (!(*store)->Write(first, true).ok()) return 2;
+  const absl::Status full = PutMany(store->get(), 20'000, 4000, false);
+  std::cerr << full << "\n";
+  if (!absl::IsResourceExhausted(full) || ErrorReason(full) != "DISK_FULL") return 3;
+  if (ErrorRetryAfterMs(full) <= 0) return 4;
+  const auto read = (*store)->Get(Family::kMeta, "first");
+  if (!read.ok() || *read != "kept") return 5;
+  fs::remove(ballast);
+  KvBatch second;
+  second.Put(Family::kMeta, "second", "taken");
+  const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  absl::Status status;
+  do {
+    usleep(100'000);
+    status = (*store)->Write(second, true);
+  } while (!status.ok() && std::chrono::steady_clock::now() < give_up);
+  std::cerr << "after space was freed: " << status << "\n";
+  if (!status.ok()) return 6;
+  store->reset();
+  store = OpenRocksDbKvStore(mount_point + "/db", SmallOptions());
+  if (!store.ok()) return 7;
+  return (*store)->Get(Family::kMeta, "second").value() == "taken" ? 0 : 8;
+}
+
+TEST(RocksDbKvStoreDeathTest, AFullDiskRefusesWritesAndRecoversByItself) {
+  SharedFolder folder;
+  bool may_mount = true;
+  const auto as_it_should = [&may_mount](int status) {
+    may_mount = !WIFEXITED(status) || WEXITSTATUS(status) != kNoRight;
+    return !may_mount || testing::ExitedWithCode(0)(status);
+  };
+  EXPECT_EXIT(_exit(FillAndFreeADisk(folder.path())), as_it_should, "");
+  if (!may_mount) GTEST_SKIP() << "no right to mount a small file system here";
+}
+
+}  // namespace
+}  // namespace fletch
