@@ -32,7 +32,8 @@ class Messages:
         for field in descriptor.fields:
             if self.rng.random() < (0.55 if depth < 3 else 0.25):
                 self._set(message, field, depth)
-        if "project" in descriptor.fields_by_name and self.rng.random() < 0.9:
+        project = descriptor.fields_by_name.get("project")
+        if project is not None and project.type == F.TYPE_STRING and self.rng.random() < 0.9:
             message.project = "fuzz"
         return message
 
