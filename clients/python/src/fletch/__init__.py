@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Client of Fletch, a feature and vector server with exact point-in-time reads.
+
+client = fletch.Client("127.0.0.1:7447", project="demo")
+client.apply("features.yaml")
+client.write("airport_weather", df)
+client.get_online_features("delay_model", [{"origin": "SFO", "destination": "JFK"}]).to_df()
+"""
+
+from fletch._frames import Rows
+from fletch._ingest import WriteResult
+from fletch._times import Instant, KnownAt
+from fletch.aio import AsyncClient
+from fletch.client import Client
+from fletch.errors import FletchError
+from fletch.filters import FieldRef, Filter, field
+from fletch.results import (
+    Feature,
+    FeatureHistory,
+    Hit,
+    IndexStatus,
+    OnlineFeatures,
+    SearchPlan,
+    SearchResult,
+    Status,
+)
+from fletch.specs import (
+    Binding,
+    Change,
+    Entity,
+    FeatureService,
+    FeatureView,
+    Field,
+    KeyField,
+    Plan,
+    Project,
+    Spec,
+    VectorIndex,
+)
+from fletch.training import AsyncHistoricalFeatures, HistoricalFeatures
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AsyncClient",
+    "AsyncHistoricalFeatures",
+    "Binding",
+    "Change",
+    "Client",
+    "Entity",
+    "Feature",
+    "FeatureHistory",
+    "FeatureService",
+    "FeatureView",
+    "Field",
+    "FieldRef",
+    "Filter",
+    "FletchError",
+    "HistoricalFeatures",
+    "Hit",
+    "IndexStatus",
+    "Instant",
+    "KeyField",
+    "KnownAt",
+    "OnlineFeatures",
+    "Plan",
+    "Project",
+    "Rows",
+    "SearchPlan",
+    "SearchResult",
+    "Spec",
+    "Status",
+    "VectorIndex",
+    "WriteResult",
+    "field",
+]

@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Operations that read: requests built, answers turned into results."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+import pyarrow as pa
+
+from fletch import _io, _registry, specs
+from fletch._columns import encode
+from fletch._frames import Rows, frame
+from fletch._io import Operation
+from fletch._registry import Session
+from fletch._times import Instant, KnownAt, from_micros, instant, known_at
+from fletch._types import FieldType
+from fletch.errors import bad_input
+from fletch.filters import Filter
+from fletch.results import (
+    FeatureHistory,
+    IndexStatus,
+    OnlineFeatures,
+    SearchPlan,
+    SearchResult,
+    Status,
+)
+from fletch.v1 import admin_pb2, data_pb2, historical_pb2, serving_pb2, vector_pb2
+
+Features: TypeAlias = str | Sequence[str]
+"""A feature service's name, or a list of refs ("view:field")."""
+
+_MAX_HISTORY_PAGE = 100_000
+
+
+def selection(features: Features) -> tuple[str, list[str]]:
+    """(feature service, refs), one of them empty."""
+    if isinstance(features, str):
+        if ":" in features:
+            raise bad_input(f"features: {features!r} is a ref; give a list of refs, [{features!r}]", "features")
+        return features, []
+    return "", list(features)
+
+
+def key_columns(rows: Rows) -> tuple[int, dict[str, data_pb2.Column], dict[str, Any]]:
+    """(row count, columns as they travel, the same as Arrow arrays)."""
+    part = frame(rows)
+    arrays = {name: part.array(name, None) for name in part.columns}
+    columns = {name: encode(array, kind) for name, (array, kind) in arrays.items()}
+    return part.row_count, columns, {name: array for name, (array, _) in arrays.items()}
+
+
+def get_online_features(
+    session: Session,
+    features: Features,
+    entity_rows: Rows,
+    bindings: Sequence[specs.Binding],
+    as_of: Instant | None,
+    at: KnownAt | None,
+    min_seq: int,
+    include_event_timestamps: bool,
+) -> Operation[OnlineFeatures]:
+    service, refs = selection(features)
+    rows, columns, keys = key_columns(entity_rows)
+    response = yield from _io.call(
+        _io.GET_ONLINE,
+        serving_pb2.GetOnlineFeaturesRequest(
+            project=session.project,
+            feature_service=service,
+            features=refs,
+            bindings=specs.bindings_to_proto(bindings),
+            row_count=rows,
+            keys=columns,
+            as_of=None if as_of is None else instant(as_of, "as_of"),
+            known_at=None if at is None else known_at(at),
+            min_seq=min_seq,
+            include_event_timestamps=include_event_timestamps,
+        ),
+    )
+    types = yield from _types_of(session, response.features, response.columns)
+    return OnlineFeatures(response, keys, types)
+
+
+def _types_of(session: Session, features: Any, columns: Any) -> Operation[list[FieldType | None]]:
+    """Declared types; asked for only if a column came without values, which else say their type themselves."""
+    if all(column.WhichOneof("values") for column in columns):
+        return [None] * len(columns)
+    return (yield from _registry.feature_types(session, [f.resolved for f in features]))
+
+
+def get_feature_history(
+    session: Session,
+    view: str,
+    key: Mapping[str, object] | None,
+    start: Instant | None,
+    end: Instant | None,
+    last_k: int,
+    at: KnownAt | None,
+    all_forms: bool,
+) -> Operation[FeatureHistory]:
+    schema = yield from _registry.known_schema(session, view)
+    request = historical_pb2.GetFeatureHistoryRequest(
+        project=session.project,
+        feature_view=view,
+        keys=_one_key(key, schema) if key else {},
+        start=None if start is None else instant(start, "start"),
+        end=None if end is None else instant(end, "end"),
+        last_k=last_k,
+        known_at=None if at is None else known_at(at),
+        all_forms=all_forms,
+        page_size=_MAX_HISTORY_PAGE,
+    )
+    pages = []
+    while True:
+        page = yield from _io.call(_io.GET_HISTORY, request)
+        if any(schema.type_of(c.name) is None for c in page.columns):  # a version may get new fields
+            schema = yield from _registry.fetch_schema(session, view)
+        pages.append(page)
+        if not page.next_page_token:
+            return FeatureHistory(pages, schema.type_of)
+        request.page_token = page.next_page_token
+
+
+def _one_key(key: Mapping[str, object], schema: _registry.ViewSchema | None) -> dict[str, data_pb2.Column]:
+    part = frame([key])
+    arrays = {name: part.array(name, schema.type_of(name) if schema else None) for name in part.columns}
+    return {name: encode(array, kind) for name, (array, kind) in arrays.items()}
+
+
+def search(
+    session: Session,
+    index: str,
+    vector: Sequence[float] | None,
+    entity_key: Mapping[str, object] | None,
+    top_k: int,
+    filter: Filter | None,
+    features: Features | None,
+    bindings: Sequence[specs.Binding],
+    include_self: bool,
+    as_of: Instant | None,
+    at: KnownAt | None,
+    min_seq: int,
+    exact: bool,
+    ef: int,
+    explain: bool,
+    include_event_timestamps: bool,
+) -> Operation[SearchResult]:
+    if (vector is None) == (entity_key is None):
+        raise bad_input("give either vector or entity_key", "vector")
+    service, refs = selection(features) if features is not None else ("", [])
+    request = vector_pb2.SearchRequest(
+        project=session.project,
+        index=index,
+        vector=[] if vector is None else _floats(vector),
+        entity_key={} if entity_key is None else _one_key(entity_key, None),
+        include_self=include_self,
+        top_k=top_k,
+        filter=None if filter is None else filter.to_proto(),
+        feature_service=service,
+        features=refs,
+        bindings=specs.bindings_to_proto(bindings),
+        as_of=None if as_of is None else instant(as_of, "as_of"),
+        known_at=None if at is None else known_at(at),
+        min_seq=min_seq,
+        params=vector_pb2.SearchParams(exact=exact, ef=ef),
+        explain=explain,
+        include_event_timestamps=include_event_timestamps,
+    )
+    response = yield from _io.call(_io.SEARCH, request)
+    types = yield from _types_of(session, response.features, response.columns)
+    plan = None
+    if response.HasField("plan"):
+        p = response.plan
+        plan = SearchPlan(p.strategy, p.selectivity, p.candidates_visited, p.segments, p.buffered_vectors)
+    return SearchResult(response, types, plan)
+
+
+def _floats(vector: Sequence[float]) -> list[float]:
+    try:
+        found: list[float] = pa.array(vector, pa.float32()).to_pylist()
+    except (pa.ArrowException, OverflowError) as error:
+        raise bad_input(f"vector: {error}", "vector") from None
+    if None in found:
+        raise bad_input(f"vector: element {found.index(None)} is null", "vector")  # type: ignore[arg-type]
+    return found
+
+
+def status(session: Session) -> Operation[Status]:
+    s = yield from _io.call(_io.GET_STATUS, admin_pb2.GetStatusRequest())
+    return Status(
+        version=s.version,
+        state=s.state,
+        now=from_micros(s.now_micros),
+        ready_since=from_micros(s.ready_since_micros),
+        applied_seq=s.applied_seq,
+        applied_time=_time_or_none(s.applied_time_micros),
+        registry_revision=s.registry_revision,
+        online_entities=s.online_entities,
+        online_bytes=s.online_bytes,
+        online_budget_bytes=s.online_budget_bytes,
+        online_complete=s.online_complete,
+        disk_bytes=s.disk_bytes,
+        indexes=[
+            IndexStatus(i.project, i.index, i.vectors, i.graph_vectors, i.buffered_vectors, i.building)
+            for i in s.indexes
+        ],
+        warnings=list(s.warnings),
+    )
+
+
+def _time_or_none(micros: int) -> dt.datetime | None:
+    return from_micros(micros) if micros else None

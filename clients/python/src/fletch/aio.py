@@ -1,0 +1,318 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The client for asyncio: the methods of Client, awaited. Their docstrings are Client's."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+import grpc
+import grpc.aio
+from google.protobuf.message import Message
+
+from fletch import _historical, _ingest, _io, _reads, _registry, specs
+from fletch._frames import Rows
+from fletch._ingest import WriteResult
+from fletch._io import Operation, T
+from fletch._reads import Features
+from fletch._registry import Session
+from fletch._times import Instant, KnownAt
+from fletch.client import CHANNEL_OPTIONS, DEFAULT_TARGET, DEFAULT_TIMEOUT
+from fletch.errors import from_rpc_error
+from fletch.filters import Filter
+from fletch.results import FeatureHistory, OnlineFeatures, SearchResult, Status
+from fletch.training import AsyncHistoricalFeatures
+
+
+class _AsyncStream:
+    """A stream whose requests are taken from a queue by a task of grpc's, so that sending never blocks reading."""
+
+    def __init__(self, channel: grpc.aio.Channel, method: _io.Method[Any, Any], timeout: float | None) -> None:
+        self._requests: asyncio.Queue[Message | None] = asyncio.Queue()
+        start = channel.stream_stream(
+            method.path,
+            request_serializer=method.request.SerializeToString,
+            response_deserializer=method.response.FromString,
+        )
+        self._call = start(self._take(), timeout=timeout)
+
+    async def _take(self) -> AsyncIterator[Message]:
+        while (request := await self._requests.get()) is not None:
+            yield request
+
+    def send(self, request: Message | None) -> None:
+        self._requests.put_nowait(request)
+
+    async def receive(self) -> Any:
+        response = await self._call.read()
+        return None if response is grpc.aio.EOF else response
+
+    def cancel(self) -> None:
+        self._call.cancel()
+
+
+class AsyncClient:
+    """As `Client`, with methods to be awaited. Make it inside a running event loop and use it in that one only."""
+
+    def __init__(
+        self,
+        target: str = DEFAULT_TARGET,
+        *,
+        project: str,
+        credentials: grpc.ChannelCredentials | None = None,
+        timeout: float | None = DEFAULT_TIMEOUT,
+    ) -> None:
+        self._target = target
+        self._timeout = timeout
+        self._session = Session(project)
+        if credentials is None:
+            self._channel = grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS)
+        else:
+            self._channel = grpc.aio.secure_channel(target, credentials, options=CHANNEL_OPTIONS)
+
+    @property
+    def project(self) -> str:
+        return self._session.project
+
+    async def close(self) -> None:
+        await self._channel.close()
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def _run(self, operation: Operation[T], timeout: float | None = None) -> T:
+        try:
+            step = next(operation)
+            while True:
+                try:
+                    answer = await self._perform(step, timeout)
+                except grpc.RpcError as error:
+                    step = operation.throw(from_rpc_error(error, self._target))
+                except asyncio.CancelledError:
+                    operation.close()
+                    raise
+                else:
+                    step = operation.send(answer)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+    async def _perform(self, step: _io.Step, timeout: float | None) -> Any:
+        if isinstance(step, _io.Call):
+            unary = self._channel.unary_unary(
+                step.method.path,
+                request_serializer=step.method.request.SerializeToString,
+                response_deserializer=step.method.response.FromString,
+            )
+            return await unary(step.request, timeout=self._timeout if timeout is None else timeout)
+        if isinstance(step, _io.Open):
+            return _AsyncStream(self._channel, step.method, timeout)
+        assert isinstance(step.stream, _AsyncStream)
+        return step.stream.send(step.request) if isinstance(step, _io.Send) else await step.stream.receive()
+
+    # The registry.
+
+    async def apply(
+        self,
+        source: str | os.PathLike[str] | specs.Spec | Iterable[specs.Spec],
+        *,
+        dry_run: bool = False,
+        allow_breaking: bool = False,
+        expected_revision: int = 0,
+        timeout: float | None = None,
+    ) -> specs.Plan:
+        return await self._run(
+            _registry.apply(self._session, source, dry_run, allow_breaking, expected_revision),
+            timeout,
+        )
+
+    async def get_object(self, kind: str, name: str, *, timeout: float | None = None) -> specs.Spec:
+        return await self._run(_registry.get_object(self._session, kind, name), timeout)
+
+    async def list_objects(self, kind: str | None = None, *, timeout: float | None = None) -> list[specs.Spec]:
+        return await self._run(_registry.list_objects(self._session, kind), timeout)
+
+    async def delete_object(self, kind: str, name: str, *, timeout: float | None = None) -> int:
+        return await self._run(_registry.delete_object(self._session, kind, name), timeout)
+
+    # Writes.
+
+    async def write(
+        self,
+        feature_view: str,
+        rows: Rows,
+        *,
+        timestamp_column: str = "event_timestamp",
+        durability: str = "SYNC",
+        request_id: str = "",
+        nan_as_value: bool = False,
+        batch_rows: int | None = None,
+        timeout: float | None = None,
+    ) -> WriteResult:
+        operation = _ingest.write(
+            self._session,
+            feature_view,
+            rows,
+            timestamp_column,
+            durability,
+            request_id,
+            nan_as_value,
+            batch_rows,
+        )
+        return await self._run(operation, timeout)
+
+    async def delete(
+        self,
+        feature_view: str,
+        rows: Rows,
+        *,
+        timestamp_column: str = "event_timestamp",
+        durability: str = "SYNC",
+        request_id: str = "",
+        timeout: float | None = None,
+    ) -> WriteResult:
+        operation = _ingest.delete(self._session, feature_view, rows, timestamp_column, durability, request_id)
+        return await self._run(operation, timeout)
+
+    async def retract(
+        self,
+        feature_view: str,
+        rows: Rows,
+        *,
+        timestamp_column: str = "event_timestamp",
+        tombstones: bool = False,
+        durability: str = "SYNC",
+        request_id: str = "",
+        timeout: float | None = None,
+    ) -> WriteResult:
+        operation = _ingest.retract(
+            self._session, feature_view, rows, timestamp_column, tombstones, durability, request_id
+        )
+        return await self._run(operation, timeout)
+
+    # Reads.
+
+    async def get_online_features(
+        self,
+        features: Features,
+        entity_rows: Rows,
+        *,
+        bindings: Sequence[specs.Binding] = (),
+        as_of: Instant | None = None,
+        known_at: KnownAt | None = None,
+        min_seq: int = 0,
+        include_event_timestamps: bool = True,
+        timeout: float | None = None,
+    ) -> OnlineFeatures:
+        operation = _reads.get_online_features(
+            self._session,
+            features,
+            entity_rows,
+            bindings,
+            as_of,
+            known_at,
+            min_seq,
+            include_event_timestamps,
+        )
+        return await self._run(operation, timeout)
+
+    async def get_historical_features(
+        self,
+        entity_df: Rows,
+        features: Features,
+        *,
+        timestamp_column: str = "event_timestamp",
+        bindings: Sequence[specs.Binding] = (),
+        known_at: KnownAt | None = None,
+        as_served: bool = False,
+        min_seq: int = 0,
+        include_statuses: bool = False,
+        include_event_timestamps: bool = False,
+        batch_rows: int | None = None,
+        timeout: float | None = None,
+    ) -> AsyncHistoricalFeatures:
+        operation = _historical.open_join(
+            self._session,
+            entity_df,
+            features,
+            bindings,
+            timestamp_column,
+            known_at,
+            as_served,
+            min_seq,
+            include_statuses,
+            include_event_timestamps,
+            batch_rows,
+        )
+        return AsyncHistoricalFeatures(await self._run(operation, timeout), self._run)
+
+    async def get_feature_history(
+        self,
+        feature_view: str,
+        key: Mapping[str, object] | None = None,
+        *,
+        start: Instant | None = None,
+        end: Instant | None = None,
+        last_k: int = 0,
+        known_at: KnownAt | None = None,
+        all_forms: bool = False,
+        timeout: float | None = None,
+    ) -> FeatureHistory:
+        operation = _reads.get_feature_history(
+            self._session, feature_view, key, start, end, last_k, known_at, all_forms
+        )
+        return await self._run(operation, timeout)
+
+    async def search(
+        self,
+        index: str,
+        *,
+        vector: Sequence[float] | None = None,
+        entity_key: Mapping[str, object] | None = None,
+        top_k: int = 10,
+        filter: Filter | None = None,
+        features: Features | None = None,
+        bindings: Sequence[specs.Binding] = (),
+        include_self: bool = False,
+        as_of: Instant | None = None,
+        known_at: KnownAt | None = None,
+        min_seq: int = 0,
+        exact: bool = False,
+        ef: int = 0,
+        explain: bool = False,
+        include_event_timestamps: bool = False,
+        timeout: float | None = None,
+    ) -> SearchResult:
+        operation = _reads.search(
+            self._session,
+            index,
+            vector,
+            entity_key,
+            top_k,
+            filter,
+            features,
+            bindings,
+            include_self,
+            as_of,
+            known_at,
+            min_seq,
+            exact,
+            ef,
+            explain,
+            include_event_timestamps,
+        )
+        return await self._run(operation, timeout)
+
+    async def status(self, *, timeout: float | None = None) -> Status:
+        return await self._run(_reads.status(self._session), timeout)

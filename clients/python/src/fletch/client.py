@@ -1,0 +1,397 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The blocking client."""
+
+from __future__ import annotations
+
+import os
+import queue
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+import grpc
+from google.protobuf.message import Message
+
+from fletch import _historical, _ingest, _io, _reads, _registry, specs
+from fletch._frames import Rows
+from fletch._ingest import WriteResult
+from fletch._io import Operation, T
+from fletch._reads import Features
+from fletch._registry import Session
+from fletch._times import Instant, KnownAt
+from fletch.errors import from_rpc_error
+from fletch.filters import Filter
+from fletch.results import FeatureHistory, OnlineFeatures, SearchResult, Status
+from fletch.training import HistoricalFeatures
+
+DEFAULT_TARGET = "127.0.0.1:7447"
+DEFAULT_TIMEOUT = 60.0
+CHANNEL_OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+
+
+class _SyncStream:
+    """A stream whose requests are taken from a queue by grpc's own thread, so that sending never blocks reading."""
+
+    def __init__(self, channel: grpc.Channel, method: _io.Method[Any, Any], timeout: float | None) -> None:
+        self._requests: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+        start = channel.stream_stream(
+            method.path,
+            request_serializer=method.request.SerializeToString,
+            response_deserializer=method.response.FromString,
+        )
+        self._call = start(self._take(), timeout=timeout)
+
+    def _take(self) -> Iterator[Message]:
+        while (request := self._requests.get()) is not None:
+            yield request
+
+    def send(self, request: Message | None) -> None:
+        self._requests.put(request)
+
+    def receive(self) -> Any:
+        return next(self._call, None)
+
+    def cancel(self) -> None:
+        self._requests.put(None)
+        self._call.cancel()
+
+
+class Client:
+    """A client of one project. Safe to share between threads; close it, or use it in a `with`.
+
+    target: the daemon's "host:port". credentials: None: no TLS. timeout: seconds a request may take, if the method
+    is not given one of its own; None: for ever. Streams (a large write, a training read) have a deadline only if
+    their method is given one.
+    """
+
+    def __init__(
+        self,
+        target: str = DEFAULT_TARGET,
+        *,
+        project: str,
+        credentials: grpc.ChannelCredentials | None = None,
+        timeout: float | None = DEFAULT_TIMEOUT,
+    ) -> None:
+        self._target = target
+        self._timeout = timeout
+        self._session = Session(project)
+        if credentials is None:
+            self._channel = grpc.insecure_channel(target, options=CHANNEL_OPTIONS)
+        else:
+            self._channel = grpc.secure_channel(target, credentials, options=CHANNEL_OPTIONS)
+
+    @property
+    def project(self) -> str:
+        """The project of every request."""
+        return self._session.project
+
+    def close(self) -> None:
+        """Closes the connection; calls under way end."""
+        self._channel.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _run(self, operation: Operation[T], timeout: float | None = None) -> T:
+        try:
+            step = next(operation)
+            while True:
+                try:
+                    answer = self._perform(step, timeout)
+                except grpc.RpcError as error:
+                    step = operation.throw(from_rpc_error(error, self._target))
+                else:
+                    step = operation.send(answer)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+    def _perform(self, step: _io.Step, timeout: float | None) -> Any:
+        if isinstance(step, _io.Call):
+            unary = self._channel.unary_unary(
+                step.method.path,
+                request_serializer=step.method.request.SerializeToString,
+                response_deserializer=step.method.response.FromString,
+            )
+            return unary(step.request, timeout=self._timeout if timeout is None else timeout)
+        if isinstance(step, _io.Open):
+            return _SyncStream(self._channel, step.method, timeout)
+        assert isinstance(step.stream, _SyncStream)
+        return step.stream.send(step.request) if isinstance(step, _io.Send) else step.stream.receive()
+
+    # The registry.
+
+    def apply(
+        self,
+        source: str | os.PathLike[str] | specs.Spec | Iterable[specs.Spec],
+        *,
+        dry_run: bool = False,
+        allow_breaking: bool = False,
+        expected_revision: int = 0,
+        timeout: float | None = None,
+    ) -> specs.Plan:
+        """Makes the given specs so, all or none; makes the project when it does not exist. Returns the plan.
+
+        Args:
+          source: Path of a YAML file, YAML text, a spec object or several.
+          dry_run: Only make the plan.
+          allow_breaking: Let a breaking change of a view make a new, empty version.
+          expected_revision: Apply only if the registry is still at this revision; 0: whatever it is.
+        """
+        return self._run(
+            _registry.apply(self._session, source, dry_run, allow_breaking, expected_revision),
+            timeout,
+        )
+
+    def get_object(self, kind: str, name: str, *, timeout: float | None = None) -> specs.Spec:
+        """One object. kind: "Project", "Entity", "FeatureView" or "FeatureService"; a view also as "view@v2"."""
+        return self._run(_registry.get_object(self._session, kind, name), timeout)
+
+    def list_objects(self, kind: str | None = None, *, timeout: float | None = None) -> list[specs.Spec]:
+        """The project's objects of a kind, or of all, by kind, name and version."""
+        return self._run(_registry.list_objects(self._session, kind), timeout)
+
+    def delete_object(self, kind: str, name: str, *, timeout: float | None = None) -> int:
+        """Removes an object (a view: all its versions and facts). Returns the registry's revision."""
+        return self._run(_registry.delete_object(self._session, kind, name), timeout)
+
+    # Writes.
+
+    def write(
+        self,
+        feature_view: str,
+        rows: Rows,
+        *,
+        timestamp_column: str = "event_timestamp",
+        durability: str = "SYNC",
+        request_id: str = "",
+        nan_as_value: bool = False,
+        batch_rows: int | None = None,
+        timeout: float | None = None,
+    ) -> WriteResult:
+        """Writes rows of a view. When it returns, every read and search sees them.
+
+        What fits into 100,000 rows and 8 MiB is one commit, whole or not at all. More is streamed as several commits
+        in order, at most four unacknowledged; a refused one ends the write with an error that has `committed_rows`.
+
+        Args:
+          feature_view: "view" (newest version) or "view@v2".
+          rows: A pandas or polars frame, an Arrow table or batch, a list of dicts or a dict of lists. Columns: join
+            keys, event keys, fields and the timestamp. A field left out takes its default; None is null.
+          timestamp_column: The column with the event times (see `Instant`).
+          durability: SYNC (on disk before the answer) or BUFFERED (survives a crash of the process only).
+          request_id: The same id with the same rows is one commit. Of several commits the nth (from 0) has "id#n".
+          nan_as_value: In a pandas frame, NaN in a field of floats is NaN and not null.
+          batch_rows: Rows a commit, at most 100000; None: as above.
+        """
+        operation = _ingest.write(
+            self._session,
+            feature_view,
+            rows,
+            timestamp_column,
+            durability,
+            request_id,
+            nan_as_value,
+            batch_rows,
+        )
+        return self._run(operation, timeout)
+
+    def delete(
+        self,
+        feature_view: str,
+        rows: Rows,
+        *,
+        timestamp_column: str = "event_timestamp",
+        durability: str = "SYNC",
+        request_id: str = "",
+        timeout: float | None = None,
+    ) -> WriteResult:
+        """Marks entities as gone from a view, each from its event time on. rows: join keys and the timestamp."""
+        operation = _ingest.delete(self._session, feature_view, rows, timestamp_column, durability, request_id)
+        return self._run(operation, timeout)
+
+    def retract(
+        self,
+        feature_view: str,
+        rows: Rows,
+        *,
+        timestamp_column: str = "event_timestamp",
+        tombstones: bool = False,
+        durability: str = "SYNC",
+        request_id: str = "",
+        timeout: float | None = None,
+    ) -> WriteResult:
+        """Withdraws facts as if they had never been; reads at an earlier known_at still see them.
+
+        Args:
+          rows: Join keys, the timestamp, and the event keys if the view has any.
+          tombstones: Withdraw deletions instead of rows (without event keys).
+        """
+        operation = _ingest.retract(
+            self._session, feature_view, rows, timestamp_column, tombstones, durability, request_id
+        )
+        return self._run(operation, timeout)
+
+    # Reads.
+
+    def get_online_features(
+        self,
+        features: Features,
+        entity_rows: Rows,
+        *,
+        bindings: Sequence[specs.Binding] = (),
+        as_of: Instant | None = None,
+        known_at: KnownAt | None = None,
+        min_seq: int = 0,
+        include_event_timestamps: bool = True,
+        timeout: float | None = None,
+    ) -> OnlineFeatures:
+        """The features of some keys as of one moment, now by default.
+
+        Args:
+          features: A feature service's name, or a list of refs.
+          entity_rows: Key columns, up to 10,000 rows.
+          bindings: Roles of views, if refs are listed.
+          as_of: The instant asked about, not beyond the daemon's clock.
+          known_at: What the daemon may use: a commit_seq (int) or a time. None: all that is committed.
+          min_seq: Wait, until the timeout, for this commit to be readable.
+        """
+        operation = _reads.get_online_features(
+            self._session,
+            features,
+            entity_rows,
+            bindings,
+            as_of,
+            known_at,
+            min_seq,
+            include_event_timestamps,
+        )
+        return self._run(operation, timeout)
+
+    def get_historical_features(
+        self,
+        entity_df: Rows,
+        features: Features,
+        *,
+        timestamp_column: str = "event_timestamp",
+        bindings: Sequence[specs.Binding] = (),
+        known_at: KnownAt | None = None,
+        as_served: bool = False,
+        min_seq: int = 0,
+        include_statuses: bool = False,
+        include_event_timestamps: bool = False,
+        batch_rows: int | None = None,
+        timeout: float | None = None,
+    ) -> HistoricalFeatures:
+        """Joins features onto a spine, each row's as of its own timestamp. Every row comes back once, in order.
+
+        Args:
+          entity_df: The spine: key columns, the timestamp, and whatever else should come back beside the features.
+          known_at: What rows may know, for all of them: a commit_seq (int) or a time. None: all that is committed.
+          as_served: For each row what was known at its timestamp: what an online read would have answered then.
+          include_statuses: Adds "ref__status" columns.
+          include_event_timestamps: Adds "ref__event_timestamp" columns.
+          batch_rows: Spine rows a batch, at most 100000; None: chosen by the size of an answer.
+          timeout: Seconds for the whole read.
+        """
+        operation = _historical.open_join(
+            self._session,
+            entity_df,
+            features,
+            bindings,
+            timestamp_column,
+            known_at,
+            as_served,
+            min_seq,
+            include_statuses,
+            include_event_timestamps,
+            batch_rows,
+        )
+        return HistoricalFeatures(self._run(operation, timeout), self._run)
+
+    def get_feature_history(
+        self,
+        feature_view: str,
+        key: Mapping[str, object] | None = None,
+        *,
+        start: Instant | None = None,
+        end: Instant | None = None,
+        last_k: int = 0,
+        known_at: KnownAt | None = None,
+        all_forms: bool = False,
+        timeout: float | None = None,
+    ) -> FeatureHistory:
+        """The facts of one entity, or of the whole view, with event times from start to end, both inclusive.
+
+        Args:
+          key: Join key -> value. None: every entity.
+          last_k: Only the newest so many of each entity; 0: all.
+          all_forms: Corrections, deletions and retractions too, as they were stored.
+        """
+        operation = _reads.get_feature_history(
+            self._session, feature_view, key, start, end, last_k, known_at, all_forms
+        )
+        return self._run(operation, timeout)
+
+    def search(
+        self,
+        index: str,
+        *,
+        vector: Sequence[float] | None = None,
+        entity_key: Mapping[str, object] | None = None,
+        top_k: int = 10,
+        filter: Filter | None = None,
+        features: Features | None = None,
+        bindings: Sequence[specs.Binding] = (),
+        include_self: bool = False,
+        as_of: Instant | None = None,
+        known_at: KnownAt | None = None,
+        min_seq: int = 0,
+        exact: bool = False,
+        ef: int = 0,
+        explain: bool = False,
+        include_event_timestamps: bool = False,
+        timeout: float | None = None,
+    ) -> SearchResult:
+        """The entities whose vectors are nearest to `vector`, or to that of `entity_key`; best first.
+
+        Args:
+          index: "view:field" of a FLOAT_VECTOR field with an index.
+          filter: Only entities of which this is true: `fletch.field("view:field") < 0`, joined by & | ~.
+          features: Hydrates the hits: a feature service's name or a list of refs.
+          include_self: By entity_key: let the entity itself be a hit.
+          exact: Compare with every vector.
+          ef: Candidates kept while walking the graph, up to 10000; 0: chosen by the daemon.
+          explain: Say how it was done, in `.plan`.
+        """
+        operation = _reads.search(
+            self._session,
+            index,
+            vector,
+            entity_key,
+            top_k,
+            filter,
+            features,
+            bindings,
+            include_self,
+            as_of,
+            known_at,
+            min_seq,
+            exact,
+            ef,
+            explain,
+            include_event_timestamps,
+        )
+        return self._run(operation, timeout)
+
+    def status(self, *, timeout: float | None = None) -> Status:
+        """What the daemon holds and how it is."""
+        return self._run(_reads.status(self._session), timeout)

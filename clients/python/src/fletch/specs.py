@@ -1,0 +1,311 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a project declares: projects, entities, feature views, feature services; from and to the wire."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias, cast
+
+from google.protobuf import duration_pb2
+
+from fletch._columns import encode, values_list
+from fletch._frames import Frame
+from fletch._times import duration
+from fletch._types import FieldType
+from fletch.errors import bad_input
+from fletch.v1 import data_pb2, registry_pb2
+
+
+@dataclass(frozen=True)
+class Project:
+    """A tenant; every other object belongs to one."""
+
+    name: str
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class KeyField:
+    """A named and typed key column: INT64 or STRING."""
+
+    name: str
+    type: str
+
+
+@dataclass(frozen=True)
+class Entity:
+    """A kind of thing with 1 to 8 join keys."""
+
+    name: str
+    join_keys: Sequence[KeyField]
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class VectorIndex:
+    """How a FLOAT_VECTOR field is searched: metric COSINE, DOT or L2."""
+
+    metric: str
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of a feature view. `type` is a value type's name, "DOUBLE"; with `array` an array of it."""
+
+    name: str
+    type: str
+    array: bool = False
+    dimension: int = 0
+    description: str = ""
+    default: Any = None
+    forbid_nan: bool = False
+    index: VectorIndex | None = None
+
+
+@dataclass(frozen=True)
+class FeatureView:
+    """A typed, versioned set of fields of one entity. `version` is set in answers only.
+
+    ttl: how long a fact may be read; 0: for ever. max_future_skew: None: the daemon's default of 5 minutes.
+    Both: a timedelta, or a text such as "3h".
+    """
+
+    name: str
+    entity: str
+    fields: Sequence[Field]
+    ttl: dt.timedelta | str | int = 0
+    event_key: Sequence[KeyField] = ()
+    max_future_skew: dt.timedelta | str | int | None = None
+    description: str = ""
+    version: int = 0
+
+
+@dataclass(frozen=True)
+class Binding:
+    """One view in a role: `alias` in refs instead of its name, join keys renamed by `join_key_map`."""
+
+    alias: str
+    feature_view: str
+    join_key_map: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class FeatureService:
+    """A named, ordered list of refs. `resolved_features` is set in answers only."""
+
+    name: str
+    features: Sequence[str]
+    bindings: Sequence[Binding] = ()
+    description: str = ""
+    resolved_features: Sequence[str] = ()
+
+
+Spec: TypeAlias = Project | Entity | FeatureView | FeatureService
+
+
+@dataclass(frozen=True)
+class Change:
+    """What apply does to one object: `change` is UNCHANGED, ADDED, CHANGED or BREAKING."""
+
+    kind: str
+    name: str
+    change: str
+    details: Sequence[str]
+    version: int
+    affected_services: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What apply did, or with dry_run would do. `print` shows it."""
+
+    changes: Sequence[Change]
+    revision: int
+
+    def __str__(self) -> str:
+        lines = []
+        for c in self.changes:
+            version = f" v{c.version}" if c.version else ""
+            lines.append(f"{c.change:<9} {c.kind} {c.name}{version}")
+            lines += [f"          {detail}" for detail in c.details]
+            if c.affected_services:
+                lines.append(f"          keep the older version: {', '.join(c.affected_services)}")
+        return "\n".join(lines)
+
+
+_KINDS = {
+    "Project": registry_pb2.PROJECT,
+    "Entity": registry_pb2.ENTITY,
+    "FeatureView": registry_pb2.FEATURE_VIEW,
+    "FeatureService": registry_pb2.FEATURE_SERVICE,
+}
+_KIND_NAMES = {number: name for name, number in _KINDS.items()}
+
+
+def object_kind(kind: str) -> registry_pb2.ObjectKind:
+    """The kind named as in a spec ("FeatureView") or on the wire ("FEATURE_VIEW")."""
+    if kind in _KINDS:
+        return _KINDS[kind]
+    if kind in registry_pb2.ObjectKind.keys()[1:]:
+        return cast(registry_pb2.ObjectKind, registry_pb2.ObjectKind.Value(kind))
+    raise bad_input(f"kind {kind!r} is unknown; kinds are {', '.join(_KINDS)}", "kind")
+
+
+def value_type(name: object, path: str) -> data_pb2.ValueType:
+    """The value type of that name."""
+    names = data_pb2.ValueType.keys()[1:]
+    if isinstance(name, str) and name in names:
+        return cast(data_pb2.ValueType, data_pb2.ValueType.Value(name))
+    raise bad_input(f"{path}: {name!r} is no type; types are {', '.join(names)}", path)
+
+
+def to_proto(spec: Spec) -> registry_pb2.Object:
+    """A spec as it travels."""
+    if isinstance(spec, Project):
+        return registry_pb2.Object(project=registry_pb2.Project(name=spec.name, description=spec.description))
+    if isinstance(spec, Entity):
+        keys = _keys_to_proto(spec.join_keys, f"{spec.name}.join_keys")
+        entity = registry_pb2.Entity(name=spec.name, join_keys=keys, description=spec.description)
+        return registry_pb2.Object(entity=entity)
+    if isinstance(spec, FeatureView):
+        return registry_pb2.Object(feature_view=_view_to_proto(spec))
+    if isinstance(spec, FeatureService):
+        service = registry_pb2.FeatureService(
+            name=spec.name,
+            bindings=bindings_to_proto(spec.bindings),
+            features=spec.features,
+            description=spec.description,
+        )
+        return registry_pb2.Object(feature_service=service)
+    raise bad_input(f"{type(spec).__name__} is no spec; give Project, Entity, FeatureView or FeatureService")
+
+
+def bindings_to_proto(bindings: Sequence[Binding]) -> list[data_pb2.Binding]:
+    """Bindings as they travel."""
+    return [
+        data_pb2.Binding(alias=b.alias, feature_view=b.feature_view, join_key_map=dict(b.join_key_map))
+        for b in bindings
+    ]
+
+
+def _keys_to_proto(keys: Sequence[KeyField], path: str) -> list[registry_pb2.KeyField]:
+    return [
+        registry_pb2.KeyField(name=k.name, type=value_type(k.type, f"{path}[{i}].type")) for i, k in enumerate(keys)
+    ]
+
+
+def _view_to_proto(view: FeatureView) -> registry_pb2.FeatureView:
+    message = registry_pb2.FeatureView(
+        name=view.name,
+        entity=view.entity,
+        fields=[_field_to_proto(f, f"{view.name}.fields[{i}]") for i, f in enumerate(view.fields)],
+        event_key=_keys_to_proto(view.event_key, f"{view.name}.event_key"),
+        description=view.description,
+    )
+    ttl = duration(view.ttl, f"{view.name}.ttl")
+    if ttl:
+        message.ttl.CopyFrom(_duration_to_proto(ttl))
+    if view.max_future_skew is not None:
+        skew = duration(view.max_future_skew, f"{view.name}.max_future_skew")
+        message.max_future_skew.CopyFrom(_duration_to_proto(skew))
+    return message
+
+
+def _field_to_proto(spec: Field, path: str) -> registry_pb2.Field:
+    kind = value_type(spec.type, f"{path}.type")
+    message = registry_pb2.Field(
+        name=spec.name,
+        type=kind,
+        array=spec.array,
+        dimension=spec.dimension,
+        description=spec.description,
+        forbid_nan=spec.forbid_nan,
+    )
+    if spec.index is not None:
+        if spec.index.metric not in registry_pb2.Metric.keys()[1:]:
+            where = f"{path}.index.metric"
+            raise bad_input(f"{where}: {spec.index.metric!r} is no metric; metrics are COSINE, DOT, L2", where)
+        message.index.metric = cast(registry_pb2.Metric, registry_pb2.Metric.Value(spec.index.metric))
+    if spec.default is not None:
+        where = f"{path}.default"
+        declared = FieldType(kind, spec.array, spec.dimension)
+        array, _ = Frame(1, {where: [spec.default]}).array(where, declared)
+        message.default_value.value.CopyFrom(encode(array, declared))
+    return message
+
+
+def _duration_to_proto(value: dt.timedelta) -> duration_pb2.Duration:
+    result = duration_pb2.Duration()
+    result.FromTimedelta(value)
+    return result
+
+
+def from_proto(message: registry_pb2.Object) -> Spec:
+    """A spec as it came."""
+    kind = message.WhichOneof("object")
+    if kind == "project":
+        return Project(message.project.name, message.project.description)
+    if kind == "entity":
+        return Entity(
+            message.entity.name,
+            _keys_from_proto(message.entity.join_keys),
+            message.entity.description,
+        )
+    if kind == "feature_view":
+        return _view_from_proto(message.feature_view)
+    service = message.feature_service
+    return FeatureService(
+        name=service.name,
+        features=list(service.features),
+        bindings=[Binding(b.alias, b.feature_view, dict(b.join_key_map)) for b in service.bindings],
+        description=service.description,
+        resolved_features=list(service.resolved_features),
+    )
+
+
+def _keys_from_proto(keys: Any) -> list[KeyField]:
+    return [KeyField(k.name, data_pb2.ValueType.Name(k.type)) for k in keys]
+
+
+def _view_from_proto(view: registry_pb2.FeatureView) -> FeatureView:
+    return FeatureView(
+        name=view.name,
+        entity=view.entity,
+        fields=[_field_from_proto(f) for f in view.fields],
+        ttl=view.ttl.ToTimedelta(),
+        event_key=_keys_from_proto(view.event_key),
+        max_future_skew=view.max_future_skew.ToTimedelta() if view.HasField("max_future_skew") else None,
+        description=view.description,
+        version=view.version,
+    )
+
+
+def _field_from_proto(message: registry_pb2.Field) -> Field:
+    return Field(
+        name=message.name,
+        type=data_pb2.ValueType.Name(message.type),
+        array=message.array,
+        dimension=message.dimension,
+        description=message.description,
+        default=values_list(message.default_value.value, 1)[0] if message.HasField("default_value") else None,
+        forbid_nan=message.forbid_nan,
+        index=VectorIndex(registry_pb2.Metric.Name(message.index.metric)) if message.HasField("index") else None,
+    )
+
+
+def plan_from_proto(response: registry_pb2.ApplyResponse) -> Plan:
+    """A plan as it came."""
+    changes = [
+        Change(
+            kind=_KIND_NAMES[c.kind],
+            name=c.name,
+            change=registry_pb2.ChangeKind.Name(c.change),
+            details=list(c.details),
+            version=c.version,
+            affected_services=list(c.affected_services),
+        )
+        for c in response.changes
+    ]
+    return Plan(changes, response.revision)
