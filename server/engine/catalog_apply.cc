@@ -280,7 +280,8 @@ absl::Status Applier::ApplyService(const CatalogSnapshot& snapshot, const v1::Fe
     Set(plan, v1::ADDED);
   } else {
     std::vector<std::string> details = CompareServices(*slot, *stored);
-    Set(plan, details.empty() ? v1::UNCHANGED : v1::CHANGED, std::move(details));
+    const v1::ChangeKind change = details.empty() ? v1::UNCHANGED : v1::CHANGED;
+    Set(plan, change, std::move(details));
   }
   slot = std::move(stored);
   return absl::OkStatus();

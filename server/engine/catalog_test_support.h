@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// Requests as text protos, for the tests of the catalog and of feature plans.
+#ifndef FLETCH_SERVER_ENGINE_CATALOG_TEST_SUPPORT_H_
+#define FLETCH_SERVER_ENGINE_CATALOG_TEST_SUPPORT_H_
+
+#include <memory>
+#include <string>
+
+#include "base/status.h"
+#include "base/strings.h"
+#include "google/protobuf/text_format.h"
+#include "gtest/gtest.h"
+#include "server/engine/catalog.h"
+
+namespace fletch {
+
+template <typename Message>
+Message FromText(const std::string& text) {
+  Message message;
+  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &message)) << text;
+  return message;
+}
+
+inline std::unique_ptr<Catalog> OpenCatalog(KvStore* store) {
+  auto catalog = Catalog::Open(store);
+  EXPECT_TRUE(catalog.ok()) << catalog.status();
+  return *std::move(catalog);
+}
+
+// Applies objects (text of ApplyRequest without the project) to project "demo".
+inline absl::StatusOr<v1::ApplyResponse> ApplyText(Catalog* catalog, const std::string& text) {
+  v1::ApplyRequest request = FromText<v1::ApplyRequest>(text);
+  if (request.project().empty()) request.set_project("demo");
+  return catalog->Apply(request);
+}
+
+inline absl::StatusOr<Catalog::Deleted> DeleteText(Catalog* catalog, const std::string& text) {
+  v1::DeleteObjectRequest request = FromText<v1::DeleteObjectRequest>(text);
+  if (request.project().empty()) request.set_project("demo");
+  return catalog->Delete(request);
+}
+
+// The code, the field path and a part of the message.
+inline void ExpectError(const absl::Status& status, absl::StatusCode code, const std::string& field,
+                        const std::string& message) {
+  EXPECT_EQ(status.code(), code) << status;
+  EXPECT_EQ(ErrorField(status), field) << status;
+  EXPECT_NE(FromAbsl(status.message()).find(message), std::string_view::npos) << status;
+}
+
+inline constexpr char kAirport[] =
+    "objects { entity { name: 'airport' join_keys { name: 'airport' type: STRING } } } ";
+inline constexpr char kWeather[] =
+    "objects { feature_view { name: 'weather' entity: 'airport' ttl { seconds: 60 } "
+    "fields { name: 'temperature' type: DOUBLE } fields { name: 'wind' type: INT64 } } } ";
+
+}  // namespace fletch
+
+#endif  // FLETCH_SERVER_ENGINE_CATALOG_TEST_SUPPORT_H_
