@@ -24,11 +24,10 @@ std::string FactPrefix(ViewId view_id, std::string_view entity_key) {
   return out;
 }
 
-// No suffix begins with so many: times end in the year 9999, so their complement is below FF…FF.
-// And keys are prefix-free, so the next entity's differs before this begins.
 std::string FactPrefixEnd(std::string_view prefix) {
   std::string out(prefix);
-  out.append(sizeof(int64_t), '\xFF');
+  while (out.back() == '\xFF') out.pop_back();  // ends at the view id, which is not all FF
+  ++out.back();
   return out;
 }
 

@@ -41,8 +41,8 @@ struct FactKey {
 std::string EncodeFactKey(const FactKey& key);
 // "view | entity": the common prefix of an entity's facts.
 std::string FactPrefix(ViewId view_id, std::string_view entity_key);
-// Greater than every key that begins with `prefix` ("view | entity"), not greater than any of the
-// next entity.
+// The least string greater than all that begin with `prefix` ("view | entity"): where the next
+// entity may begin. REQUIRES: view_id < UINT32_MAX.
 std::string FactPrefixEnd(std::string_view prefix);
 // "view": the common prefix of a view's facts, and the end of its range. REQUIRES: view_id <
 // UINT32_MAX.

@@ -52,6 +52,8 @@ TEST(FactKeyTest, RoundTripAndOrderNewestFirst) {
     ASSERT_TRUE(ea.starts_with(FactPrefix(7, a.identity.entity_key)));
     ASSERT_LT(ea, FactPrefixEnd(FactPrefix(7, a.identity.entity_key)));
     ASSERT_LT(ea, ViewPrefixEnd(7));
+    ASSERT_EQ(eb >= FactPrefixEnd(FactPrefix(7, a.identity.entity_key)),
+              b.identity.entity_key > a.identity.entity_key);
     ASSERT_EQ(ea >= FactSeekKey(FactPrefix(7, a.identity.entity_key), b.identity.event_time),
               a.identity.event_time <= b.identity.event_time);
     const auto order =

@@ -84,8 +84,8 @@ class FactReader {
 };
 
 struct HistoryQuery {
-  std::string entity_key;  // encoded; empty: every entity
-  int64_t start = 0;       // event times, inclusive
+  std::string entity_key = {};  // encoded; empty: every entity
+  int64_t start = 0;            // event times, inclusive
   int64_t end = 0;
   uint64_t last_k = 0;  // newest so many of each entity; 0: all
   uint64_t known_at = 0;
