@@ -214,22 +214,44 @@ TEST(RocksDbKvStoreDeathTest, WritesSurviveAKilledProcess) {
 
 constexpr int kNoRight = 77;
 
-// Fills a small file system of its own. 0: as it should be; kNoRight: may not mount; else what
-// went wrong.
-int FillAndFreeADisk(const std::string& mount_point) {
+// Puts a file system of 24 MB there, seen by this process alone.
+bool MountSmallDisk(const std::string& mount_point) {
   const uid_t user = geteuid();
-  if (unshare(user == 0 ? CLONE_NEWNS : CLONE_NEWNS | CLONE_NEWUSER) != 0) return kNoRight;
+  if (unshare(user == 0 ? CLONE_NEWNS : CLONE_NEWNS | CLONE_NEWUSER) != 0) return false;
   if (user != 0) std::ofstream("/proc/self/uid_map") << "0 " << user << " 1";
-  if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return kNoRight;
-  if (mount("tmpfs", mount_point.c_str(), "tmpfs", 0, "size=24m") != 0) return kNoRight;
+  return mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+         mount("tmpfs", mount_point.c_str(), "tmpfs", 0, "size=24m") == 0;
+}
+
+// Writes until it is taken or 20 s have passed.
+absl::Status WriteAgainAndAgain(KvStore* store, const KvBatch& batch) {
+  const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  absl::Status status;
+  do {
+    usleep(100'000);
+    status = store->Write(batch, true);
+  } while (!status.ok() && std::chrono::steady_clock::now() < give_up);
+  return status;
+}
+
+// Fills a disk, frees it, goes on. `fresh`: nothing is in RocksDB's memory when the disk runs full.
+// 0: as it should be; kNoRight: may not mount; else what went wrong.
+int FillAndFreeADisk(const std::string& mount_point, bool fresh) {
+  if (!MountSmallDisk(mount_point)) return kNoRight;
+  const std::string path = mount_point + "/db";
   const std::string ballast = mount_point + "/ballast";
   std::ofstream(ballast) << std::string(12u << 20, 'x');
-  auto store = OpenRocksDbKvStore(mount_point + "/db", SmallOptions());
-  if (!store.ok()) return 1;
+  auto store = OpenRocksDbKvStore(path, SmallOptions());
   KvBatch first;
   first.Put(Family::kMeta, "first", "kept");
-  if (!(*store)->Write(first, true).ok()) return 2;
-  const absl::Status full = PutMany(store->get(), 20'000, 4000, false);
+  if (!store.ok() || !(*store)->Write(first, true).ok()) return 1;
+  if (fresh) {
+    store->reset();
+    store = OpenRocksDbKvStore(path, SmallOptions());
+    if (!store.ok()) return 2;
+    std::ofstream(ballast, std::ios::app) << std::string(24u << 20, 'x');
+  }
+  const absl::Status full = PutMany(store->get(), 20'000, fresh ? 100'000 : 4000, false);
   std::cerr << full << "\n";
   if (!absl::IsResourceExhausted(full) || ErrorReason(full) != "DISK_FULL") return 3;
   if (ErrorRetryAfterMs(full) <= 0) return 4;
@@ -238,30 +260,30 @@ int FillAndFreeADisk(const std::string& mount_point) {
   fs::remove(ballast);
   KvBatch second;
   second.Put(Family::kMeta, "second", "taken");
-  const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-  absl::Status status;
-  do {
-    usleep(100'000);
-    status = (*store)->Write(second, true);
-  } while (!status.ok() && std::chrono::steady_clock::now() < give_up);
-  std::cerr << "after space was freed: " << status << "\n";
-  if (!status.ok()) return 6;
+  const absl::Status taken = WriteAgainAndAgain(store->get(), second);
+  std::cerr << "after space was freed: " << taken << "\n";
+  if (!taken.ok()) return 6;
   store->reset();
-  store = OpenRocksDbKvStore(mount_point + "/db", SmallOptions());
+  store = OpenRocksDbKvStore(path, SmallOptions());
+  if (!store.ok()) std::cerr << store.status() << "\n";
   if (!store.ok()) return 7;
   return (*store)->Get(Family::kMeta, "second").value() == "taken" ? 0 : 8;
 }
 
-TEST(RocksDbKvStoreDeathTest, AFullDiskRefusesWritesAndRecoversByItself) {
+class FullDiskDeathTest : public testing::TestWithParam<bool> {};
+
+TEST_P(FullDiskDeathTest, RefusesWritesAndRecoversByItself) {
   SharedFolder folder;
   bool may_mount = true;
   const auto as_it_should = [&may_mount](int status) {
     may_mount = !WIFEXITED(status) || WEXITSTATUS(status) != kNoRight;
     return !may_mount || testing::ExitedWithCode(0)(status);
   };
-  EXPECT_EXIT(_exit(FillAndFreeADisk(folder.path())), as_it_should, "");
+  EXPECT_EXIT(_exit(FillAndFreeADisk(folder.path(), GetParam())), as_it_should, "");
   if (!may_mount) GTEST_SKIP() << "no right to mount a small file system here";
 }
+
+INSTANTIATE_TEST_SUITE_P(FreshOrNot, FullDiskDeathTest, testing::Bool());
 
 }  // namespace
 }  // namespace fletch
