@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// Requests of the wire as the engine takes them, and its answers as the wire wants them. Every
+// limit on a number a client sends is checked here: INVALID_ARGUMENT for what can never be right,
+// OUT_OF_RANGE naming the limit for what is too much. Field paths are those of the request message.
+#ifndef FLETCH_SERVER_RPC_CONVERT_H_
+#define FLETCH_SERVER_RPC_CONVERT_H_
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "fletch/v1/admin.pb.h"
+#include "fletch/v1/historical.pb.h"
+#include "fletch/v1/ingest.pb.h"
+#include "fletch/v1/registry.pb.h"
+#include "fletch/v1/serving.pb.h"
+#include "fletch/v1/vector.pb.h"
+#include "server/engine/types.h"
+
+namespace fletch {
+
+// The registry takes its messages as they are; this checks what needs no catalog.
+absl::Status CheckRequest(const v1::ApplyRequest& request);
+absl::Status CheckRequest(const v1::GetRequest& request);
+absl::Status CheckRequest(const v1::ListRequest& request);
+absl::Status CheckRequest(const v1::DeleteObjectRequest& request);
+
+// These take durability and request_id out of the message before they hash the rest.
+absl::StatusOr<WriteRequest> ToEngine(v1::WriteRequest* request);
+absl::StatusOr<KeyedRequest> ToEngine(v1::DeleteRequest* request);
+absl::StatusOr<KeyedRequest> ToEngine(v1::RetractRequest* request);
+
+absl::StatusOr<OnlineRequest> ToEngine(const v1::GetOnlineFeaturesRequest& request);
+absl::StatusOr<HistoricalHeader> ToEngine(const v1::HistoricalHeader& header);
+absl::StatusOr<SpineBatch> ToEngine(const v1::SpineBatch& spine);
+absl::StatusOr<HistoryRequest> ToEngine(const v1::GetFeatureHistoryRequest& request);
+absl::StatusOr<SearchRequest> ToEngine(const v1::SearchRequest& request);
+
+// Each fills an empty message; columns are moved out of the answer.
+void FillAnswer(OnlineAnswer&& answer, size_t row_count, v1::GetOnlineFeaturesResponse* out);
+void FillHeaderAnswer(const FeaturePlan& plan, uint64_t read_seq,
+                      v1::GetHistoricalFeaturesResponse* out);
+void FillAnswer(std::vector<Column>&& columns, size_t row_count, uint64_t read_seq,
+                v1::GetHistoricalFeaturesResponse* out);
+void FillAnswer(HistoryAnswer&& answer, v1::GetFeatureHistoryResponse* out);
+void FillAnswer(SearchAnswer&& answer, bool explain, v1::SearchResponse* out);
+void FillAnswer(const EngineStatus& status, v1::GetStatusResponse* out);
+
+}  // namespace fletch
+
+#endif  // FLETCH_SERVER_RPC_CONVERT_H_

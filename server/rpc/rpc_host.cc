@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/rpc/rpc_host.h"
+
+#include <string>
+#include <utility>
+
+#include "base/status.h"
+
+namespace fletch {
+namespace {
+
+constexpr int64_t kRetryFullMs = 50;
+
+void AddQueueGauge(MetricRegistry* metrics, const std::string& name, const Executor* executor) {
+  metrics->AddGauge("fletch_queue_length", "Tasks that wait for a thread", {{"executor", name}},
+                    [executor] { return static_cast<double>(executor->queued()); });
+}
+
+}  // namespace
+
+// A stream has at most one task submitted at a time, so the room added for streams keeps a full
+// queue of unary calls from failing one.
+RpcHost::RpcHost(const RpcOptions& options, MetricRegistry* metrics, const Clock* clock)
+    : options_(options),
+      metrics_(metrics),
+      clock_(clock),
+      admission_(options.max_in_flight, options.max_in_flight_bytes),
+      read_("read", options.read_threads, options.read_queue),
+      write_("write", options.write_threads, options.write_queue + options.max_streams),
+      join_("join", options.join_threads, options.max_streams) {
+  metrics->AddGauge("fletch_requests_in_flight",
+                    "Calls and streams that were let in and not answered yet", {},
+                    [this] { return static_cast<double>(admission_.in_flight()); });
+  AddQueueGauge(metrics, "read", &read_);
+  AddQueueGauge(metrics, "write", &write_);
+  AddQueueGauge(metrics, "join", &join_);
+}
+
+void RpcHost::SetServing(Engine* engine) {
+  engine_.store(engine, std::memory_order_release);
+  ready_since_micros_.store(clock_->NowMicros());
+  admission_.SetServing();
+}
+
+absl::Status RpcHost::Submit(RunOn where, std::function<void()> task) {
+  Executor* executor = where == RunOn::kWrite ? &write_ : where == RunOn::kJoin ? &join_ : &read_;
+  absl::Status status = executor->Submit(std::move(task));
+  return status.ok() ? status : WithRetryAfterMs(std::move(status), kRetryFullMs);
+}
+
+void RpcHost::StopExecutors() {
+  read_.Stop();
+  write_.Stop();
+  join_.Stop();
+}
+
+}  // namespace fletch
