@@ -25,7 +25,7 @@ from support.budget import Budget, add_arguments
 from support.daemon import Daemon
 
 MAX_REPORTED = 3
-ROUNDS_A_WORLD = 12
+ROUNDS_A_WORLD = 8
 
 
 def wait_until_one_matures(world: World) -> None:
@@ -52,9 +52,9 @@ def report(daemon: Daemon, world: World, questions: Questions) -> None:
             print(shrink(daemon.stubs, world, m), flush=True)
 
 
-def one_world(daemon: Daemon, rng: random.Random, number: int, budget: Budget) -> tuple[int, list]:
+def one_world(daemon: Daemon, rng: random.Random, number: int, commits: list, budget: Budget) -> tuple[int, list]:
     """Returns the questions asked and the problems."""
-    world = World(rng, f"model{number}")
+    world = World(rng, f"model{number}", commits)
     spec.apply(daemon.stubs, world.project, world.objects())
     writer, questions = Writer(world, daemon.stubs), Questions(world, daemon.stubs)
     for _ in range(ROUNDS_A_WORLD):
@@ -87,10 +87,11 @@ def main() -> int:
     rng = random.Random(options.seed)
     print(f"model: seed {options.seed}", flush=True)
     budget = Budget(options)
+    commits: list[tuple[int, int]] = []
     asked, problems, worlds = 0, [], 0
     with Daemon() as daemon:
         while not problems and not budget.over(0):
-            count, problems = one_world(daemon, rng, worlds, budget)
+            count, problems = one_world(daemon, rng, worlds, commits, budget)
             asked, worlds = asked + count, worlds + 1
             budget.spend(count)
         starts = daemon.starts

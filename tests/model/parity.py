@@ -100,7 +100,7 @@ class Reader(Questions):
 
 def one_world(daemon: Daemon, rng: random.Random, number: int, budget: Budget) -> tuple[int, int, list]:
     """Returns the cells compared, the commits made meanwhile, and the problems."""
-    world = World(rng, f"parity{number}")
+    world = World(rng, f"parity{number}", [])
     spec.apply(daemon.stubs, world.project, world.objects())
     stop = threading.Event()
     threads = [WriterThread(world, daemon.stubs, rng.randrange(1 << 32), stop) for _ in range(WRITERS)]

@@ -84,10 +84,10 @@ class Questions:
     def _known_at(self) -> tuple[Any, Optional[int]]:
         """A KnownAt of an acknowledged commit (or 0, or a time) and the commit it means."""
         rng = self.world.rng
-        if rng.random() < 0.4 and self.oracle.commits:
-            time = min(rng.choice(self.oracle.commits)[0] + rng.choice([0, -1, 1]), now())
+        if rng.random() < 0.4 and self.world.commits():
+            time = min(rng.choice(self.world.commits())[0] + rng.choice([0, -1, 1]), now())
             return wire.known_at(time=time), self.oracle.commit_at(time)
-        seq = rng.choice([0] + [s for _, s in self.oracle.commits])
+        seq = rng.choice([0] + [s for _, s in self.world.commits()])
         return wire.known_at(seq=seq), seq
 
     # Comparisons.
@@ -120,7 +120,7 @@ class Questions:
     # Online.
     def online(self) -> None:
         rng = self.world.rng
-        rows = rng.choice([1, 3, 20, 60])
+        rows = rng.choice([1, 3, 10, 30])
         request = wire.serving.GetOnlineFeaturesRequest(
             project=self.world.project, row_count=rows, include_event_timestamps=rng.random() < 0.9)
         cells, refs = self._select(request)
@@ -167,7 +167,7 @@ class Questions:
         requests = [wire.historical.GetHistoricalFeaturesRequest(header=header)]
         batches = []
         for _ in range(rng.randrange(1, 4)):
-            rows = rng.choice([1, 30, 150])
+            rows = rng.choice([1, 10, 40])
             part = wire.historical.GetHistoricalFeaturesRequest()
             spine = part.spine
             spine.row_count = rows

@@ -31,10 +31,13 @@ def now() -> int:
 
 
 class World:
-    def __init__(self, rng: random.Random, project: str) -> None:
+    def __init__(self, rng: random.Random, project: str, commits: list[tuple[int, int]]) -> None:
+        """`commits` are those of the daemon's other projects so far: commits are the daemon's, not a project's."""
         self.rng = rng
         self.project = project
         self.oracle = Oracle()
+        self.oracle.commits = commits
+        self.first_commit = len(commits)
         self.entities: dict[str, list[tuple[str, str]]] = {}
         self.services: dict[str, list[str]] = {}
         self.instants = self._instants()
@@ -88,6 +91,10 @@ class World:
         view.fields.append(self._field(f"{view.name}_g{len(view.fields)}"))
         return spec.view_object(view)
 
+    def commits(self) -> list[tuple[int, int]]:
+        """(time, number) of the last commit before this project's, and of its own."""
+        return self.oracle.commits[max(0, self.first_commit - 1):]
+
     # Random picks.
     def view(self, entity: Optional[str] = None) -> View:
         return self.rng.choice([v for v in self.oracle.views.values() if entity in (None, v.entity)])
@@ -121,8 +128,8 @@ class World:
             t = rng.choice(self.instants) + rng.choice([0, 0, 0, -1, 1])
             ttl = self.view().ttl
             t += ttl * rng.choice([0, 0, 1])
-        elif roll < 0.8 and self.oracle.commits:
-            t = rng.choice(self.oracle.commits)[0] + rng.choice([0, -1, 1, rng.randrange(-SECOND, SECOND)])
+        elif roll < 0.8 and self.commits():
+            t = rng.choice(self.commits())[0] + rng.choice([0, -1, 1, rng.randrange(-SECOND, SECOND)])
         else:
             facts = rng.choice(list(self.oracle.facts[self.view().name].values()) or [[]])
             t = rng.choice(facts).event_time + rng.choice([0, -1, 1]) if facts else now()
