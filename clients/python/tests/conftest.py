@@ -1,13 +1,59 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import asyncio
+import inspect
 import random
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from fake_daemon import FakeDaemon
 
 import fletch
+
+
+class Awaited:
+    """An AsyncClient, or its training read, with the methods of the blocking one: each awaited on one loop."""
+
+    def __init__(self, inner: Any, loop: asyncio.AbstractEventLoop) -> None:
+        self._inner = inner
+        self._loop = loop
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._inner, name)
+        if inspect.isasyncgenfunction(found):
+            return lambda: self._iterate(found())
+        if inspect.iscoroutinefunction(found):
+            return lambda *args, **kwargs: self._wrap(self._loop.run_until_complete(found(*args, **kwargs)))
+        return found
+
+    def _wrap(self, result: Any) -> Any:
+        return Awaited(result, self._loop) if isinstance(result, fletch.AsyncHistoricalFeatures) else result
+
+    def _iterate(self, items: Any) -> Iterator[Any]:
+        while True:
+            try:
+                yield self._loop.run_until_complete(anext(items))
+            except StopAsyncIteration:
+                return
+
+
+def connected(kind: str, target: str) -> Iterator[Any]:
+    """A client of either kind, used in the same way."""
+    if kind == "sync":
+        with fletch.Client(target, project="demo", timeout=20) as found:
+            yield found
+        return
+    loop = asyncio.new_event_loop()
+
+    async def make() -> fletch.AsyncClient:
+        return fletch.AsyncClient(target, project="demo", timeout=20)
+
+    inner = loop.run_until_complete(make())
+    yield Awaited(inner, loop)
+    loop.run_until_complete(inner.close())
+    loop.close()
 
 
 @pytest.fixture
@@ -17,10 +63,9 @@ def daemon() -> Iterator[FakeDaemon]:
     found.stop()
 
 
-@pytest.fixture
-def client(daemon: FakeDaemon) -> Iterator[fletch.Client]:
-    with fletch.Client(daemon.target, project="demo", timeout=20) as found:
-        yield found
+@pytest.fixture(params=["sync", "async"])
+def client(daemon: FakeDaemon, request: pytest.FixtureRequest) -> Iterator[Any]:
+    yield from connected(request.param, daemon.target)
 
 
 @pytest.fixture

@@ -52,9 +52,7 @@ class FakeDaemon:
         handlers: dict[str, dict[str, Any]] = {}
         for method in UNARY + STREAMS:
             _, service, name = method.path.split("/")
-            make = (
-                grpc.stream_stream_rpc_method_handler if method in STREAMS else grpc.unary_unary_rpc_method_handler
-            )
+            make = grpc.stream_stream_rpc_method_handler if method in STREAMS else grpc.unary_unary_rpc_method_handler
             handlers.setdefault(service, {})[name] = make(
                 self._streamer(method) if method in STREAMS else self._caller(method),
                 request_deserializer=method.request.FromString,

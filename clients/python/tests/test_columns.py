@@ -180,7 +180,9 @@ def test_nan_is_null_in_pandas_only_and_only_if_wanted() -> None:
 
 
 def test_polars_and_arrow_types() -> None:
-    df = pl.DataFrame({"s": ["a", None], "v": [[1.0, 2.0], [3.0, 4.0]], "c": pl.Series(["x", "y"], dtype=pl.Categorical)})
+    df = pl.DataFrame(
+        {"s": ["a", None], "v": [[1.0, 2.0], [3.0, 4.0]], "c": pl.Series(["x", "y"], dtype=pl.Categorical)}
+    )
     part = frame(df)
     for name, kind, values in (
         ("s", FieldType(d.STRING), ["a", None]),
@@ -210,7 +212,10 @@ def test_times_are_floored_and_utc() -> None:
     assert frame(pd.DataFrame({"t": pd.Series(given, dtype=object)})).times("t").to_pylist() == wanted
     nanos = [-1001, -1000, -1, 0, 1, 999, 1000]
     floored = [n // 1000 for n in nanos]
-    for series in (pd.Series(pd.to_datetime(nanos)), pd.Series(pd.to_datetime(nanos, utc=True)).dt.tz_convert("Asia/Tokyo")):
+    for series in (
+        pd.Series(pd.to_datetime(nanos)),
+        pd.Series(pd.to_datetime(nanos, utc=True)).dt.tz_convert("Asia/Tokyo"),
+    ):
         assert frame(pd.DataFrame({"t": series})).times("t").to_pylist() == floored
     assert frame(pa.table({"t": pa.array(nanos, pa.timestamp("ns"))})).times("t").to_pylist() == floored
     assert frame(pa.table({"t": pa.array([3], pa.timestamp("s"))})).times("t").to_pylist() == [3_000_000]

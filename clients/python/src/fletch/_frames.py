@@ -188,6 +188,8 @@ def _from_series(series: Any, field: FieldType | None, path: str, nan_as_value: 
 
 def _times(source: Any, path: str) -> Array:
     if not isinstance(source, list):
+        if len(source) == 0:  # of whatever type
+            return pa.array([], pa.int64())
         array = source
         if _is_series(source):
             array = None if source.dtype == object else pa.array(source, from_pandas=True)

@@ -84,7 +84,7 @@ def cast(array: Array, target: FieldType, path: str) -> Array:
     """`array` as an array of `target.arrow()`, or an error that names `path`. Never loses a value silently."""
     array = _decoded(array)
     try:
-        if pa.types.is_null(array.type):
+        if array.null_count == len(array):  # whatever type it was given: pandas makes NaNs of Nones
             return pa.nulls(len(array), target.arrow())
         if target.nested:
             return _cast_nested(array, target, path)

@@ -26,18 +26,33 @@ from fletch.filters import Filter
 from fletch.results import FeatureHistory, OnlineFeatures, SearchResult, Status
 from fletch.training import AsyncHistoricalFeatures
 
+_SEND_FAILED = "Internal error from Core"
+_STATUS_SECONDS = 1.0  # the daemon's status is there or on its way
+
+
+def _at_once(awaitable: Any) -> Any:
+    """The result of a coroutine that has nothing to wait for, as those that ask an ended call have."""
+    try:
+        awaitable.send(None)
+    except StopIteration as result:
+        return result.value
+    raise AssertionError("an ended call had no status")
+
 
 class _AsyncStream:
     """A stream whose requests are taken from a queue by a task of grpc's, so that sending never blocks reading."""
 
     def __init__(self, channel: grpc.aio.Channel, method: _io.Method[Any, Any], timeout: float | None) -> None:
         self._requests: asyncio.Queue[Message | None] = asyncio.Queue()
+        self._ended = asyncio.Event()
+        self._error: grpc.aio.AioRpcError | None = None
         start = channel.stream_stream(
             method.path,
             request_serializer=method.request.SerializeToString,
             response_deserializer=method.response.FromString,
         )
         self._call = start(self._take(), timeout=timeout)
+        self._call.add_done_callback(self._note_status)
 
     async def _take(self) -> AsyncIterator[Message]:
         while (request := await self._requests.get()) is not None:
@@ -47,8 +62,32 @@ class _AsyncStream:
         self._requests.put_nowait(request)
 
     async def receive(self) -> Any:
-        response = await self._call.read()
+        try:
+            response = await self._call.read()
+        except grpc.aio.AioRpcError as error:
+            if error.details() != _SEND_FAILED:
+                raise
+            raise await self._daemons_error(error) from None
         return None if response is grpc.aio.EOF else response
+
+    def _note_status(self, call: Any) -> None:
+        """Keeps the daemon's status: grpc.aio writes its own over it if a request is under way at that moment."""
+        if _at_once(call.details()) != _SEND_FAILED:
+            self._error = grpc.aio.AioRpcError(
+                _at_once(call.code()),
+                _at_once(call.initial_metadata()),
+                _at_once(call.trailing_metadata()),
+                _at_once(call.details()),
+            )
+            self._ended.set()
+
+    async def _daemons_error(self, error: grpc.aio.AioRpcError) -> grpc.aio.AioRpcError:
+        """Why the daemon ended the call, where `error` only says that a request could not be sent any more."""
+        try:
+            await asyncio.wait_for(self._ended.wait(), _STATUS_SECONDS)
+        except TimeoutError:
+            return error
+        return self._error or error
 
     def cancel(self) -> None:
         self._call.cancel()
