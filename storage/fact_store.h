@@ -50,7 +50,8 @@ class FactCursor;
 
 // Looks facts up; keeps one cursor, so questions in the order (view, entity key, event time newest
 // first) are cheapest. Sees every fact written before its first question; of later ones it may see
-// any. Not thread-safe; make one a thread and request. About 2 µs a question in cache.
+// any. Not thread-safe; make one a thread and request. Costs a seek and a few steps of the store:
+// 8 µs of CPU in RocksDB's cache at random, 2 to 4 µs in that order.
 class FactReader {
  public:
   explicit FactReader(const KvStore* store);
