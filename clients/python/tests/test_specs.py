@@ -113,6 +113,7 @@ def test_sources(tmp_path: Path) -> None:
         ("90s", dt.timedelta(seconds=90)),
         ("10m", dt.timedelta(minutes=10)),
         ("500ms", dt.timedelta(milliseconds=500)),
+        ("20us", dt.timedelta(microseconds=20)),
         (0, dt.timedelta(0)),
         (dt.timedelta(microseconds=1), dt.timedelta(microseconds=1)),
     ],

@@ -86,12 +86,12 @@ def known_at(value: KnownAt) -> data_pb2.KnownAt:
     return data_pb2.KnownAt(time=instant(value, "known_at"))
 
 
-_UNITS = {"d": 86_400_000_000, "h": 3_600_000_000, "m": 60_000_000, "s": 1_000_000, "ms": 1_000}
-_DURATION = re.compile(r"(\d+)(d|h|m|s|ms)")
+_UNITS = {"d": 86_400_000_000, "h": 3_600_000_000, "m": 60_000_000, "s": 1_000_000, "ms": 1_000, "us": 1}
+_DURATION = re.compile(r"(\d+)(d|h|m|s|ms|us)")
 
 
 def duration(value: object, field: str) -> dt.timedelta:
-    """A timedelta, 0, or a text of one number and unit: "7d", "3h", "10m", "90s", "500ms"."""
+    """A timedelta, 0, or a text of one number and unit: "7d", "3h", "10m", "90s", "500ms", "20us"."""
     if isinstance(value, dt.timedelta):
         if value < dt.timedelta(0):
             raise bad_input(f"{field}: {value} is negative", field)
@@ -100,7 +100,7 @@ def duration(value: object, field: str) -> dt.timedelta:
         return dt.timedelta(0)
     match = _DURATION.fullmatch(value) if isinstance(value, str) else None
     if match is None:
-        raise bad_input(f"{field}: {value!r} is no duration; write 7d, 3h, 10m, 90s, 500ms or 0", field)
+        raise bad_input(f"{field}: {value!r} is no duration; write 7d, 3h, 10m, 90s, 500ms, 20us or 0", field)
     try:
         return dt.timedelta(microseconds=int(match[1]) * _UNITS[match[2]])
     except OverflowError:
