@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// A progress bar on standard error: only in a terminal, and only on what lasts.
+#ifndef FLETCH_CLIENTS_FLETCHCTL_PROGRESS_H_
+#define FLETCH_CLIENTS_FLETCHCTL_PROGRESS_H_
+
+#include <cstdint>
+#include <mutex>
+#include <string>
+
+#include "absl/time/time.h"
+
+namespace fletch::ctl {
+
+// One line: "[####....]  42%  12,000 rows  8,100 rows/s", or without a share when the whole is not
+// known.
+std::string ProgressLine(double share, uint64_t rows, absl::Duration elapsed);
+
+// Thread-safe.
+class Progress {
+ public:
+  // `show`: whether standard error is a terminal that should see it.
+  explicit Progress(bool show);
+  // Wipes the line.
+  ~Progress();
+
+  // `done` of `whole` (bytes, say); whole 0: not known.
+  void Update(uint64_t done, uint64_t whole, uint64_t rows);
+
+ private:
+  const bool show_;
+  const absl::Time start_;
+  std::mutex mutex_;
+  absl::Time drawn_;
+  bool visible_ = false;
+};
+
+// Standard error is a terminal.
+bool ErrorsGoToTerminal();
+
+}  // namespace fletch::ctl
+
+#endif  // FLETCH_CLIENTS_FLETCHCTL_PROGRESS_H_

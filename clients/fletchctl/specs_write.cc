@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+// Objects to specs, as JSON and as YAML.
+#include <yaml-cpp/yaml.h>
+
+#include <map>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "durations.h"
+#include "result.h"
+#include "specs.h"
+
+namespace fletch::ctl {
+namespace {
+
+Json KeyFields(const google::protobuf::RepeatedPtrField<v1::KeyField>& keys) {
+  Json list = Json::array();
+  for (const v1::KeyField& key : keys) {
+    list.push_back({{"name", key.name()}, {"type", v1::ValueType_Name(key.type())}});
+  }
+  return list;
+}
+
+Json FieldSpec(const v1::Field& field) {
+  Json spec = {{"name", field.name()}, {"type", v1::ValueType_Name(field.type())}};
+  if (field.array()) spec["array"] = true;
+  if (field.dimension() != 0) spec["dimension"] = field.dimension();
+  if (field.has_default_value()) {
+    const ColumnReader value(field.default_value().value());
+    spec["default"] = field.type() == v1::JSON ? Json(value.TextAt(0)) : value.JsonAt(0);
+  }
+  if (field.forbid_nan()) spec["forbid_nan"] = true;
+  if (field.has_index()) spec["index"] = {{"metric", v1::Metric_Name(field.index().metric())}};
+  if (!field.description().empty()) spec["description"] = field.description();
+  return spec;
+}
+
+Json ViewSpec(const v1::FeatureView& view, Json spec, bool answers) {
+  spec["entity"] = view.entity();
+  if (answers) spec["version"] = view.version();
+  spec["ttl"] = FormatDuration(view.ttl());
+  if (view.has_max_future_skew()) spec["max_future_skew"] = FormatDuration(view.max_future_skew());
+  if (view.event_key_size() > 0) spec["event_key"] = KeyFields(view.event_key());
+  spec["fields"] = Json::array();
+  for (const v1::Field& field : view.fields()) spec["fields"].push_back(FieldSpec(field));
+  return spec;
+}
+
+Json ServiceSpec(const v1::FeatureService& service, Json spec, bool answers) {
+  for (const v1::Binding& binding : service.bindings()) {
+    Json entry = {{"alias", binding.alias()}, {"feature_view", binding.feature_view()}};
+    const std::map<std::string, std::string> sorted(binding.join_key_map().begin(),
+                                                    binding.join_key_map().end());
+    if (!sorted.empty()) entry["join_key_map"] = sorted;
+    spec["bindings"].push_back(entry);
+  }
+  spec["features"] = Json(service.features());
+  if (answers) spec["resolved_features"] = Json(service.resolved_features());
+  return spec;
+}
+
+void Emit(const Json& value, YAML::Emitter& out) {
+  if (value.is_object()) {
+    out << YAML::BeginMap;
+    for (const auto& [key, child] : value.items()) {
+      out << YAML::Key << key << YAML::Value;
+      Emit(child, out);
+    }
+    out << YAML::EndMap;
+  } else if (value.is_array()) {
+    // Lists of mappings a line each, lists of values on one line.
+    const bool block = !value.empty() && (value[0].is_object() || value.size() > 4);
+    out << (block ? YAML::Block : YAML::Flow) << YAML::BeginSeq;
+    for (const Json& child : value) {
+      if (child.is_object()) out << YAML::Flow;
+      Emit(child, out);
+    }
+    out << YAML::EndSeq;
+  } else if (value.is_string()) {
+    const std::string text = value.get<std::string>();
+    const bool reads_as_nothing =
+        text.empty() || text == "~" || absl::AsciiStrToLower(text) == "null";
+    if (reads_as_nothing) out << YAML::DoubleQuoted;
+    out << text;
+  } else {
+    out << value.dump();
+  }
+}
+
+}  // namespace
+
+std::string KindName(v1::ObjectKind kind) {
+  switch (kind) {
+    case v1::PROJECT:
+      return "Project";
+    case v1::ENTITY:
+      return "Entity";
+    case v1::FEATURE_VIEW:
+      return "FeatureView";
+    case v1::FEATURE_SERVICE:
+      return "FeatureService";
+    default:
+      return v1::ObjectKind_Name(kind);
+  }
+}
+
+v1::ObjectKind KindOf(const v1::Object& object) {
+  switch (object.object_case()) {
+    case v1::Object::kProject:
+      return v1::PROJECT;
+    case v1::Object::kEntity:
+      return v1::ENTITY;
+    case v1::Object::kFeatureView:
+      return v1::FEATURE_VIEW;
+    case v1::Object::kFeatureService:
+      return v1::FEATURE_SERVICE;
+    default:
+      return v1::OBJECT_KIND_UNSPECIFIED;
+  }
+}
+
+std::string NameOf(const v1::Object& object) {
+  switch (object.object_case()) {
+    case v1::Object::kProject:
+      return object.project().name();
+    case v1::Object::kEntity:
+      return object.entity().name();
+    case v1::Object::kFeatureView:
+      return object.feature_view().name();
+    case v1::Object::kFeatureService:
+      return object.feature_service().name();
+    default:
+      return "";
+  }
+}
+
+absl::StatusOr<v1::ObjectKind> ParseKind(const std::string& text) {
+  const std::string word = absl::StrReplaceAll(absl::AsciiStrToLower(text), {{"_", ""}, {"-", ""}});
+  if (word == "project" || word == "projects") return v1::PROJECT;
+  if (word == "entity" || word == "entities") return v1::ENTITY;
+  if (word == "featureview" || word == "featureviews" || word == "view" || word == "views") {
+    return v1::FEATURE_VIEW;
+  }
+  if (word == "featureservice" || word == "featureservices" || word == "service" ||
+      word == "services") {
+    return v1::FEATURE_SERVICE;
+  }
+  return UsageError(
+      absl::StrCat("no such kind '", text, "'; kinds are project, entity, view, service"));
+}
+
+Json ToSpec(const v1::Object& object, bool answers) {
+  Json spec = {{"kind", KindName(KindOf(object))}, {"name", NameOf(object)}};
+  const auto describe = [&](const std::string& text) {
+    if (!text.empty()) spec["description"] = text;
+  };
+  switch (object.object_case()) {
+    case v1::Object::kProject:
+      describe(object.project().description());
+      return spec;
+    case v1::Object::kEntity:
+      describe(object.entity().description());
+      spec["join_keys"] = KeyFields(object.entity().join_keys());
+      return spec;
+    case v1::Object::kFeatureView:
+      describe(object.feature_view().description());
+      return ViewSpec(object.feature_view(), spec, answers);
+    default:
+      describe(object.feature_service().description());
+      return ServiceSpec(object.feature_service(), spec, answers);
+  }
+}
+
+std::string ToYaml(const Json& spec) {
+  YAML::Emitter out;
+  Emit(spec, out);
+  return absl::StrCat(out.c_str(), "\n");
+}
+
+}  // namespace fletch::ctl
