@@ -107,8 +107,8 @@ SFO,2001-01-01T00:00:00Z,11.5
 SFO,2001-01-02 00:00:00,12
 JFK,2001-01-01,
 C
-check "write CSV" 0 "wrote 3 rows in 1 commits; the newest is 1" "$ctl" write weather weather.csv
-check "write JSON lines" 0 '{"rows":3,"commits":2,"commit_seq":3}' "$ctl" --json write departures - --format jsonl <<'J'
+check "write CSV" 0 "wrote 3 rows in 1 commits; the newest is *" "$ctl" write weather weather.csv
+check "write JSON lines" 0 '{"rows":3,"commits":2,"commit_seq":*}' "$ctl" --json write departures - --format jsonl <<'J'
 {"airport":"SFO","flight":1,"event_timestamp":"2001-01-01T00:00:00Z","delay_min":5}
 {"airport":"SFO","flight":2,"event_timestamp":"2001-01-01T00:00:00Z","delay_min":null}
 {"airport":"SFO","flight":3,"event_timestamp":"2001-01-01T00:00:00Z"}
@@ -128,21 +128,21 @@ check "Parquet" 2 "*python3 -m fletch write*" "$ctl" write weather a.parquet
 
 # --- read, history
 check "read" 0 "airport  weather:temperature_c  weather:note
-SFO                        12  calm
-JFK              <NULL_VALUE>  calm
-LAX               <NOT_FOUND>  <NOT_FOUND>
+SFO * 12  calm
+JFK * <NULL_VALUE>  calm
+LAX * <NOT_FOUND>  <NOT_FOUND>
 as_of *, read_seq *" "$ctl" read --features weather:temperature_c,weather:note --key airport=SFO,JFK,LAX
 check "read as of" 0 '{"as_of":"2001-01-01T12:00:00Z","read_seq":*"values":{"weather:temperature_c":11.5},"statuses":{"weather:temperature_c":"PRESENT"},"event_timestamps":{"weather:temperature_c":"2001-01-01T00:00:00Z"}}\]}' \
   "$ctl" read --features weather:temperature_c --key airport=SFO --as-of 2001-01-01T12:00:00Z --event-timestamps --json
 check "read a service" 0 "origin  destination  origin:temperature_c  destination:temperature_c
-SFO     JFK                             12               <NULL_VALUE>
+SFO     JFK * 12 * <NULL_VALUE>
 *" "$ctl" read --service model --key origin=SFO --key destination=JFK
 check "read before any commit" 0 "*<NOT_FOUND>*" "$ctl" read --features weather:note --key airport=SFO --known-at 0
 check "wrong key" 2 "*keys here are airport*" "$ctl" read --features weather:note --key plane=1
 check "no key" 2 "*--key is required*" "$ctl" read --features weather:note
 check "history" 0 "EVENT TIME*2001-01-02T00:00:00Z*12*ROW*2001-01-01T00:00:00Z*11.5*ROW*2 facts, read_seq *" \
   "$ctl" history weather --key airport=SFO
-check "history as JSON lines" 0 '{"event_timestamp":"2001-01-02T00:00:00Z","form":"ROW","commit_seq":1,*"temperature_c":12.0,"note":"calm"}}' \
+check "history as JSON lines" 0 '{"event_timestamp":"2001-01-02T00:00:00Z","form":"ROW","commit_seq":*"temperature_c":12.0,"note":"calm"}}' \
   "$ctl" --json history weather --key airport=SFO --last-k 1
 
 # --- train
