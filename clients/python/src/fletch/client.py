@@ -75,6 +75,7 @@ class Client:
         self._target = target
         self._timeout = timeout
         self._session = Session(project)
+        self._calls: dict[str, Any] = {}  # by path: to make one costs as much as a small request
         if credentials is None:
             self._channel = grpc.insecure_channel(target, options=CHANNEL_OPTIONS)
         else:
@@ -116,11 +117,14 @@ class Client:
 
     def _perform(self, step: _io.Step, timeout: float | None) -> Any:
         if isinstance(step, _io.Call):
-            unary = self._channel.unary_unary(
-                step.method.path,
-                request_serializer=step.method.request.SerializeToString,
-                response_deserializer=step.method.response.FromString,
-            )
+            method = step.method
+            unary = self._calls.get(method.path)
+            if unary is None:
+                unary = self._calls[method.path] = self._channel.unary_unary(
+                    method.path,
+                    request_serializer=method.request.SerializeToString,
+                    response_deserializer=method.response.FromString,
+                )
             return unary(step.request, timeout=self._timeout if timeout is None else timeout)
         if isinstance(step, _io.Open):
             return _SyncStream(self._channel, step.method, timeout)
