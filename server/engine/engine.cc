@@ -238,7 +238,7 @@ std::optional<absl::StatusOr<OnlineAnswer>> Engine::TryGetOnline(const OnlineReq
 absl::StatusOr<OnlineAnswer> Engine::GetOnline(const OnlineRequest& request, const Call& call) {
   ASSIGN_OR_RETURN(std::optional<OnlineAnswer> answer,
                    ReadOnline(request, /*may_block=*/true, call));
-  return *std::move(answer);
+  return std::move(answer).value();
 }
 
 absl::StatusOr<std::optional<OnlineAnswer>> Engine::ReadOnline(const OnlineRequest& request,

@@ -425,7 +425,7 @@ class EngineProperty : public EngineTest, public testing::WithParamInterface<int
 
 TEST_P(EngineProperty, EqualsAPlainLoop) {
   ApplyUsers(1, "event_key { name: 'event' type: INT64 }");
-  for (int step = 0; step < 150; ++step) {
+  for (int step = 0; step < 600; ++step) {
     ASSERT_NO_FATAL_FAILURE(Step());
     ASSERT_NO_FATAL_FAILURE(Ask());
     if (Pick(40) == 0) Open();
@@ -457,7 +457,7 @@ TEST_F(EngineTest, ParityWhileWritersRun) {
     });
   }
   size_t cells = 0, from_memory = 0;
-  for (int round = 0; round < 1500; ++round) {
+  for (int round = 0; round < 15000; ++round) {
     OnlineRequest request = MakeOnline({0, 1, 2, 3, 4, 5, 6, 7, 8}, {}, {});
     auto tried = engine_->TryGetOnline(request, Call{});
     from_memory += tried.has_value();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/engine/history.h"
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -94,14 +95,14 @@ class PageBuilder {
   }
 
   absl::Status AppendFields(const FactRef& fact, size_t column) {
-    RowView row(&view_.layout, {});
+    std::optional<RowView> row;
     if (fact.form == FactForm::kRow) {
       ASSIGN_OR_RETURN(row, RowView::Parse(&view_.layout, fact.row));
     }
     for (size_t field = 0; field < view_.schema.fields.size(); ++field, ++column) {
       Column* out = &page_.columns[column].column;
-      if (fact.form == FactForm::kRow && !row.is_null(field)) {
-        row.AppendTo(field, out);
+      if (fact.form == FactForm::kRow && !row->is_null(field)) {
+        row->AppendTo(field, out);
       } else {
         AppendNull(out);
       }

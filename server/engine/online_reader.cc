@@ -86,12 +86,16 @@ ColumnWriter::ColumnWriter(const FeaturePlan& plan, size_t row_count, bool event
 }
 
 absl::Status ColumnWriter::Append(const PlanView& view, const VisibleRow& cell, bool trusted) {
-  RowView row(&view.view->layout, cell.row);
-  if (cell.status == CellStatus::kPresent && !trusted) {
-    ASSIGN_OR_RETURN(row, RowView::Parse(&view.view->layout, cell.row));
+  std::optional<RowView> row;
+  if (cell.status == CellStatus::kPresent) {
+    if (trusted) {
+      row.emplace(&view.view->layout, cell.row);
+    } else {
+      ASSIGN_OR_RETURN(row, RowView::Parse(&view.view->layout, cell.row));
+    }
   }
   for (const PlanField& field : view.fields) {
-    AppendCell(cell, &row, field.field, event_times_, &columns_[field.column]);
+    AppendCell(cell, row ? &*row : nullptr, field.field, event_times_, &columns_[field.column]);
   }
   return absl::OkStatus();
 }

@@ -161,7 +161,7 @@ absl::Status Hydrate(const FeaturePlan& plan, bool event_times, const Call& call
   }
   ASSIGN_OR_RETURN(auto columns, ReadFeatures(plan, keys, answer->scores.size(), event_times,
                                               /*may_block=*/true, call, snapshot));
-  answer->columns = *std::move(columns);
+  answer->columns = std::move(columns).value();
   return absl::OkStatus();
 }
 
