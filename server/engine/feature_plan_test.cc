@@ -110,12 +110,10 @@ TEST_F(FeaturePlanTest, RolesOfOneEntityAreGroupsOfTheirOwn) {
 
 TEST_F(FeaturePlanTest, AServiceIsReadAsItWasApplied) {
   ASSERT_TRUE(
-      ApplyText(
-          catalog_.get(),
-          "objects { feature_service { name: 'model' features: 'weather:wind' features: "
-          "'origin:wind' "
-          "bindings { alias: 'origin' feature_view: 'weather' join_key_map { key: 'airport' value: "
-          "'from' } } } }")
+      ApplyText(catalog_.get(),
+                "objects { feature_service { name: 'model' features: 'weather:wind' features: "
+                "'origin:wind' "
+                "bindings { alias: 'origin' feature_view: 'weather' } } }")
           .ok());
   ASSERT_TRUE(
       ApplyText(catalog_.get(),
