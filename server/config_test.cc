@@ -55,7 +55,7 @@ TEST(ConfigTest, UnknownNamesAreErrorsThatSayWhere) {
   EXPECT_NE(error.find("line 2"), std::string::npos) << error;
   EXPECT_NE(error.find("listn"), std::string::npos) << error;
   EXPECT_NE(ErrorOf({"--config", WriteFile("listen: [1, 2]\n")}), "");
-  EXPECT_NE(ErrorOf({"--config", WriteFile("listen: \"a\n")}), "");
+  EXPECT_NE(ErrorOf({"--config", WriteFile("listen: a: b\n")}), "");
   EXPECT_NE(ErrorOf({"--config", WriteFile("- listen\n")}), "");
   EXPECT_NE(ErrorOf({"--config", "/no/such/file"}).find("/no/such/file"), std::string::npos);
   EXPECT_NE(ErrorOf({}, {{"FLETCH_READ_THREADS", "many"}}).find("FLETCH_READ_THREADS"),

@@ -33,15 +33,19 @@ absl::Status CheckCount(uint64_t count, size_t limit, std::string_view limit_nam
 absl::StatusOr<std::vector<NamedColumn>> ToColumns(
     const google::protobuf::Map<std::string, v1::Column>& columns, size_t row_count,
     std::string_view path) {
+  // A map has no order of its own; errors and stored bytes must not depend on chance.
+  std::vector<const google::protobuf::Map<std::string, v1::Column>::value_type*> sorted;
+  sorted.reserve(columns.size());
+  for (const auto& entry : columns) sorted.push_back(&entry);
+  std::sort(sorted.begin(), sorted.end(),
+            [](const auto* a, const auto* b) { return a->first < b->first; });
   std::vector<NamedColumn> out;
   out.reserve(columns.size());
-  for (const auto& [name, column] : columns) {
-    ASSIGN_OR_RETURN(Column values, FromProto(column, row_count, StrCat(path, ".", name)));
-    out.push_back({name, std::move(values)});
+  for (const auto* entry : sorted) {
+    ASSIGN_OR_RETURN(Column values,
+                     FromProto(entry->second, row_count, StrCat(path, ".", entry->first)));
+    out.push_back({entry->first, std::move(values)});
   }
-  // A map has no order of its own; errors and stored bytes must not depend on chance.
-  std::sort(out.begin(), out.end(),
-            [](const NamedColumn& a, const NamedColumn& b) { return a.name < b.name; });
   return out;
 }
 

@@ -16,7 +16,7 @@ namespace fletch {
 namespace {
 
 constexpr size_t kBlockBytes = 64u << 10;  // a request of 1,000 keys and its answer
-thread_local char thread_block[kBlockBytes];
+alignas(16) thread_local char thread_block[kBlockBytes];
 thread_local bool thread_block_taken = false;
 
 // Protobuf tells which field is not UTF-8 only in its log.
