@@ -54,8 +54,7 @@ int Run(const fletch::CommandLine& command) {
   }
   ready.store(true);
   waiter.join();
-  // A second signal ends the process at once.
-  pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
+  pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);  // a second signal ends the process at once
   (*daemon)->Stop();
   return 0;
 }
