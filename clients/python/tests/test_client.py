@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import datetime as dt
 import inspect
+import pickle
 import threading
 import time
 from collections.abc import Iterator
@@ -294,6 +295,8 @@ def test_errors_carry_the_daemons_details(daemon: FakeDaemon, client: Any) -> No
     assert (e.code, e.reason, e.message, e.field, e.retry_after) == (
         "RESOURCE_EXHAUSTED", "QUEUE_FULL", "the queue is full ✓", "keys.airport", 0.25,
     )  # fmt: skip
+    again = pickle.loads(pickle.dumps(e))  # as from a worker process
+    assert (again.code, again.reason, again.field, str(again)) == (e.code, e.reason, e.field, str(e))
     assert str(e) == "RESOURCE_EXHAUSTED: the queue is full ✓ (field: keys.airport)"
 
 

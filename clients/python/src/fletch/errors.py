@@ -40,7 +40,7 @@ class FletchError(Exception):
         self.field = field
         self.retry_after = retry_after
         self.committed_rows = committed_rows
-        super().__init__(code, message, reason, field)
+        super().__init__(code, message)  # what a pickled error is made of again; the rest are attributes
 
     def __str__(self) -> str:
         text = f"{self.code}: {self.message}"
