@@ -35,26 +35,47 @@ void VectorGeneration::End(std::string_view entity_key, uint64_t seq) {
 
 void VectorGeneration::AddRow(std::string_view entity_key, int64_t event_time, uint64_t born_seq,
                               absl::Span<const float> vector) {
+  AppendRow(entity_key, event_time, born_seq, kNever, vector);
+}
+
+void VectorGeneration::AppendRow(std::string_view entity_key, int64_t event_time, uint64_t born_seq,
+                                 uint64_t died_seq, absl::Span<const float> vector) {
   const auto number = static_cast<RowId>(index_.row_count());
   VectorRow* const row = rows_.Grow(number);
   row->entity_key = entity_key;
   row->event_time = event_time;
   row->born_seq = born_seq;
+  row->died_seq.store(died_seq);
+  index_.Add(vector);
+  if (died_seq != kNever) {
+    ++dead_count_;
+    return;
+  }
   live_rows_.fetch_add(1, std::memory_order_relaxed);
   current_[row->entity_key] = {.is_future = false, .number = number};
-  index_.Add(vector);
 }
 
 void VectorGeneration::AddFuture(std::string_view entity_key, int64_t event_time,
                                  uint64_t since_seq, std::vector<float> vector) {
-  FutureFact* const future = futures_.Grow(future_count_);
+  AppendFuture(entity_key, event_time, since_seq, kNever, std::move(vector));
+}
+
+void VectorGeneration::AppendFuture(std::string_view entity_key, int64_t event_time,
+                                    uint64_t since_seq, uint64_t until_seq,
+                                    std::vector<float> vector) {
+  const uint32_t number = future_count_++;
+  FutureFact* const future = futures_.Grow(number);
   future->entity_key = entity_key;
   future->event_time = event_time;
   future->since_seq = since_seq;
+  future->until_seq.store(until_seq);
   future->vector = std::move(vector);
+  if (until_seq != kNever) {
+    ++dead_count_;
+    return;
+  }
   ++live_futures_;
-  current_[future->entity_key] = {.is_future = true, .number = future_count_};
-  ++future_count_;
+  current_[future->entity_key] = {.is_future = true, .number = number};
 }
 
 int64_t VectorGeneration::Mature(int64_t due, uint64_t version) {
@@ -117,10 +138,7 @@ void GenerationCopier::CatchUp(uint32_t row_count, uint32_t future_count, int64_
       continue;
     }
     rows_.push_back(static_cast<uint32_t>(to_->index_.row_count()));
-    to_->AddRow(was.entity_key, was.event_time, was.born_seq, from_->index_.vector(i));
-    if (died == kNever) continue;
-    to_->rows_[rows_[i]]->died_seq.store(died);
-    to_->Forget(was.entity_key, {.is_future = false, .number = rows_[i]});
+    to_->AppendRow(was.entity_key, was.event_time, was.born_seq, died, from_->index_.vector(i));
   }
   for (auto i = static_cast<uint32_t>(futures_.size()); i < future_count; ++i) {
     const FutureFact& was = *from_->futures_[i];
@@ -130,10 +148,7 @@ void GenerationCopier::CatchUp(uint32_t row_count, uint32_t future_count, int64_
       continue;
     }
     futures_.push_back(to_->future_count_);
-    to_->AddFuture(was.entity_key, was.event_time, was.since_seq, was.vector);
-    if (until == kNever) continue;
-    to_->futures_[futures_[i]]->until_seq.store(until);
-    to_->Forget(was.entity_key, {.is_future = true, .number = futures_[i]});
+    to_->AppendFuture(was.entity_key, was.event_time, was.since_seq, until, was.vector);
   }
 }
 

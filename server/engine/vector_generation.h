@@ -83,6 +83,11 @@ class VectorGeneration {
     uint32_t number = 0;
     bool operator==(const Current&) const = default;
   };
+  // Stores a row, or a future; it is the entity's current one only if its end is kNever.
+  void AppendRow(std::string_view entity_key, int64_t event_time, uint64_t born_seq,
+                 uint64_t died_seq, absl::Span<const float> vector);
+  void AppendFuture(std::string_view entity_key, int64_t event_time, uint64_t since_seq,
+                    uint64_t until_seq, std::vector<float> vector);
   void Forget(std::string_view entity_key, Current current);
 
   VectorIndex index_;
