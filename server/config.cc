@@ -144,10 +144,12 @@ absl::Status ReadFile(const std::string& path, Config* config) {
   try {
     root = YAML::LoadFile(path);
     if (root.IsNull()) return absl::OkStatus();
-    if (!root.IsMap()) return InvalidArgument(absl::StrCat(path, ": write lines of \"setting: value\""));
+    if (!root.IsMap())
+      return InvalidArgument(absl::StrCat(path, ": write lines of \"setting: value\""));
     for (const auto& entry : root) {
       const std::string name = entry.first.as<std::string>();
-      const std::string where = absl::StrCat(path, " line ", entry.first.Mark().line + 1, ", ", name);
+      const std::string where =
+          absl::StrCat(path, " line ", entry.first.Mark().line + 1, ", ", name);
       const Setting* setting = FindSetting(name);
       if (setting == nullptr) {
         return InvalidArgument(

@@ -201,6 +201,25 @@ std::string SpineMessage(const std::function<void(v1::SpineBatch*)>& spoil) {
   return message.SerializeAsString();
 }
 
+void Check(const std::vector<BadJoin>& rows) {
+  WireClient* client = SharedClient();
+  ASSERT_NE(client, nullptr);
+  for (const BadJoin& row : rows) {
+    SCOPED_TRACE(row.name);
+    auto stream = client->Open(kJoin);
+    for (const std::string& message : row.messages) stream->Write(message);
+    stream->WritesDone();
+    int answers = 0;
+    while (stream->Read().has_value()) ++answers;
+    EXPECT_EQ(answers, row.answers);
+    const Outcome outcome = stream->Finish();
+    EXPECT_EQ(outcome.code, row.code) << outcome.Text();
+    if (!row.field.empty()) {
+      EXPECT_EQ(outcome.field, row.field) << outcome.Text();
+    }
+  }
+}
+
 TEST(CodesTest, Joins) {
   const std::string header = HeaderMessage([](auto*) {});
   const std::string spine = SpineMessage([](auto*) {});
@@ -260,22 +279,7 @@ TEST(CodesTest, Joins) {
        kRange,
        "spine.timestamps"},
   };
-  WireClient* client = SharedClient();
-  ASSERT_NE(client, nullptr);
-  for (const BadJoin& row : rows) {
-    SCOPED_TRACE(row.name);
-    auto stream = client->Open(kJoin);
-    for (const std::string& message : row.messages) stream->Write(message);
-    stream->WritesDone();
-    int answers = 0;
-    while (stream->Read().has_value()) ++answers;
-    EXPECT_EQ(answers, row.answers);
-    const Outcome outcome = stream->Finish();
-    EXPECT_EQ(outcome.code, row.code) << outcome.Text();
-    if (!row.field.empty()) {
-      EXPECT_EQ(outcome.field, row.field) << outcome.Text();
-    }
-  }
+  Check(rows);
 }
 
 }  // namespace
