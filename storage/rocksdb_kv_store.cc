@@ -5,6 +5,7 @@
 #include <rocksdb/db.h>
 #include <rocksdb/env.h>
 #include <rocksdb/filter_policy.h>
+#include <rocksdb/listener.h>
 #include <rocksdb/table.h>
 
 #include <array>
@@ -16,7 +17,6 @@
 #include <utility>
 #include <vector>
 
-#include "base/call.h"
 #include "base/log.h"
 #include "base/mutex.h"
 #include "base/status.h"
@@ -25,12 +25,11 @@
 namespace fletch {
 namespace {
 
-constexpr size_t kProtectionBytesPerKey = 8;       // the only other choice of this release is none
-constexpr int64_t kResumeEveryMicros = 1'000'000;  // a try to leave read-only mode flushes
-constexpr int64_t kDiskFullRetryMs = 1000;         // as often as we look ourselves
-constexpr double kBloomBitsPerKey = 10;            // 1 % false positives
-constexpr size_t kInfoLogBytes = 16u << 20;        // RocksDB's own LOG, of which
-constexpr size_t kInfoLogFiles = 4;                // so many are kept
+namespace fs = std::filesystem;
+
+constexpr size_t kProtectionBytesPerKey = 8;  // the only other choice of this release is none
+constexpr int64_t kDiskFullRetryMs = 1000;    // somebody has to free space first
+constexpr double kBloomBitsPerKey = 10;       // 1 % false positives
 
 // Stored in every data directory: never change. RocksDB wants a family called "default".
 const char* FamilyName(Family family) {
@@ -52,13 +51,12 @@ const char* FamilyName(Family family) {
 rocksdb::Slice ToSlice(std::string_view text) { return {text.data(), text.size()}; }
 std::string_view FromSlice(const rocksdb::Slice& slice) { return {slice.data(), slice.size()}; }
 
-absl::Status DiskFull(const std::string& path, const rocksdb::Status& status) {
+absl::Status DiskFull(const std::string& path, std::string_view detail) {
   return WithRetryAfterMs(
-      MakeError(absl::StatusCode::kResourceExhausted, "DISK_FULL",
-                StrCat("the disk that holds ", path,
-                       " is full: reads go on, writes are refused until space is "
-                       "freed (",
-                       status.ToString(), ")")),
+      MakeError(
+          absl::StatusCode::kResourceExhausted, "DISK_FULL",
+          StrCat("the disk that holds ", path,
+                 " is full: reads go on, writes are refused until space is freed (", detail, ")")),
       kDiskFullRetryMs);
 }
 
@@ -78,13 +76,17 @@ absl::Status ReadError(const std::string& path, const rocksdb::Status& status) {
                    StrCat("the store at ", path, " could not be read: ", status.ToString()));
 }
 
+absl::Status ReadOnly(const std::string& path, std::string_view detail) {
+  return MakeError(absl::StatusCode::kUnavailable, "STORE_READ_ONLY",
+                   StrCat("the store at ", path, " takes no writes after a fault of its disk (",
+                          detail, "); reads go on; check the disk and its space, then restart"));
+}
+
 absl::Status WriteError(const std::string& path, const rocksdb::Status& status) {
   if (status.ok()) return absl::OkStatus();
   if (status.IsCorruption()) return Damaged(path, status.ToString());
-  if (IsDiskFull(status)) return DiskFull(path, status);
-  return MakeError(absl::StatusCode::kUnavailable, "STORE_READ_ONLY",
-                   StrCat("the store at ", path, " takes no writes after a fault of its disk: ",
-                          status.ToString(), "; check the disk and restart"));
+  if (IsDiskFull(status)) return DiskFull(path, status.ToString());
+  return ReadOnly(path, status.ToString());
 }
 
 absl::Status OpenError(const std::string& path, const rocksdb::Status& status,
@@ -93,7 +95,7 @@ absl::Status OpenError(const std::string& path, const rocksdb::Status& status,
   if (status.IsCorruption()) {
     return Damaged(path, damaged_log.empty() ? text : StrCat(damaged_log, " (", text, ")"));
   }
-  if (IsDiskFull(status)) return DiskFull(path, status);
+  if (IsDiskFull(status)) return DiskFull(path, status.ToString());
   const bool locked = text.find("lock hold by current process") != std::string::npos ||
                       text.find("While lock file") != std::string::npos;
   if (locked) {
@@ -105,26 +107,29 @@ absl::Status OpenError(const std::string& path, const rocksdb::Status& status,
                             StrCat("the data folder ", path, " cannot be opened: ", text));
 }
 
-// RocksDB's LOG file as usual; remembers which write-ahead log was found damaged, because the
-// status of Open does not say, and passes errors on to our own log.
+// Passes RocksDB's warnings and errors on to our log, and remembers which write-ahead log was found
+// damaged, because the status of Open does not say. RocksDB's own LOG file is not written: 7.8
+// aborts the process when that file meets a full disk.
 class InfoLog : public rocksdb::Logger {
  public:
-  explicit InfoLog(std::shared_ptr<rocksdb::Logger> file) : file_(std::move(file)) {}
-
   using rocksdb::Logger::Logv;
   void Logv(const char* format, va_list args) override {
-    Logv(rocksdb::InfoLogLevel::INFO_LEVEL, format, args);
-  }
+  }  // plain lines carry no level: informative
+  void LogHeader(const char* format, va_list args) override {}
   void Logv(const rocksdb::InfoLogLevel level, const char* format, va_list args) override {
-    if (level < rocksdb::InfoLogLevel::INFO_LEVEL) return;
-    if (level >= rocksdb::InfoLogLevel::WARN_LEVEL && level <= rocksdb::InfoLogLevel::FATAL_LEVEL) {
-      Inspect(level, format, args);
+    if (level < rocksdb::InfoLogLevel::WARN_LEVEL || level > rocksdb::InfoLogLevel::FATAL_LEVEL) {
+      return;
     }
-    file_->Logv(level, format, args);
+    char line[1024];
+    vsnprintf(line, sizeof line, format, args);
+    const std::string_view text = line;
+    const bool error = level >= rocksdb::InfoLogLevel::ERROR_LEVEL;
+    Log(error ? LogLevel::kError : LogLevel::kWarning, "rocksdb", {{"detail", std::string(text)}});
+    if (text.find(".log: dropping") != std::string_view::npos) {
+      MutexLock lock(&mu_);
+      damaged_log_ = text;
+    }
   }
-  void LogHeader(const char* format, va_list args) override { file_->LogHeader(format, args); }
-  size_t GetLogFileSize() const override { return file_->GetLogFileSize(); }
-  void Flush() override { file_->Flush(); }
 
   std::string damaged_log() const {
     MutexLock lock(&mu_);
@@ -132,23 +137,6 @@ class InfoLog : public rocksdb::Logger {
   }
 
  private:
-  void Inspect(rocksdb::InfoLogLevel level, const char* format, va_list args) {
-    char line[1024];
-    va_list copy;
-    va_copy(copy, args);
-    vsnprintf(line, sizeof line, format, copy);
-    va_end(copy);
-    const std::string_view text = line;
-    if (level >= rocksdb::InfoLogLevel::ERROR_LEVEL) {
-      Log(LogLevel::kError, "rocksdb", {{"detail", std::string(text)}});
-    }
-    if (text.find(".log: dropping") != std::string_view::npos) {
-      MutexLock lock(&mu_);
-      damaged_log_ = text;
-    }
-  }
-
-  const std::shared_ptr<rocksdb::Logger> file_;
   mutable Mutex mu_;
   std::string damaged_log_ ABSL_GUARDED_BY(mu_);
 };
@@ -172,11 +160,40 @@ class RocksDbIterator : public KvIterator {
   const std::unique_ptr<rocksdb::Iterator> iterator_;
 };
 
+// Remembers a fault that stops writes, and keeps RocksDB from resuming after one: 7.8 then either
+// aborts the process (a log whose last write failed is written to again) or waits for ever (a flush
+// that was due is forgotten). A fault of a compaction stops nothing, and RocksDB gets over it by
+// itself.
+class FaultListener : public rocksdb::EventListener {
+ public:
+  void OnBackgroundError(rocksdb::BackgroundErrorReason reason, rocksdb::Status* error) override {
+    if (StopsWrites(*error)) stopped_.store(true);
+    Log(LogLevel::kError, "the store met a fault of its disk", {{"detail", error->ToString()}});
+  }
+  void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason reason, rocksdb::Status error,
+                            bool* auto_recovery) override {
+    if (StopsWrites(error)) *auto_recovery = false;
+  }
+  bool stopped() const { return stopped_.load(); }
+
+ private:
+  static bool StopsWrites(const rocksdb::Status& error) {
+    return error.severity() >= rocksdb::Status::Severity::kHardError;
+  }
+
+  std::atomic<bool> stopped_{false};
+};
+
 class RocksDbKvStore : public KvStore {
  public:
-  RocksDbKvStore(std::string path, rocksdb::DB* db,
+  RocksDbKvStore(std::string path, uint64_t free_disk_bytes_min,
+                 std::shared_ptr<FaultListener> listener, rocksdb::DB* db,
                  std::vector<rocksdb::ColumnFamilyHandle*> families)
-      : path_(std::move(path)), db_(db), families_(std::move(families)) {}
+      : path_(std::move(path)),
+        free_disk_bytes_min_(free_disk_bytes_min),
+        listener_(std::move(listener)),
+        db_(db),
+        families_(std::move(families)) {}
   ~RocksDbKvStore() override;
 
   absl::Status Write(const KvBatch& batch, bool sync) override;
@@ -193,21 +210,24 @@ class RocksDbKvStore : public KvStore {
   rocksdb::ColumnFamilyHandle* Handle(Family family) const {
     return families_[static_cast<size_t>(family)];
   }
-  void ResumeIfDue();
+  // OK, or DISK_FULL when the batch would leave too little room.
+  absl::Status CheckRoom(uint64_t batch_bytes) const;
 
   const std::string path_;
+  const uint64_t free_disk_bytes_min_;
+  const std::shared_ptr<FaultListener> listener_;
   const std::unique_ptr<rocksdb::DB> db_;
   const std::vector<rocksdb::ColumnFamilyHandle*> families_;  // by Family
-  std::atomic<bool> write_failed_{false};
-  std::atomic<int64_t> resumed_steady_micros_{0};
 };
 
 RocksDbKvStore::~RocksDbKvStore() {
   // A clean stop leaves nothing to the kernel's goodwill, BUFFERED writes included.
-  const rocksdb::Status synced = db_->FlushWAL(/*sync=*/true);
-  if (!synced.ok()) {
-    Log(LogLevel::kError, "the write-ahead log could not be synced at close",
-        {{"path", path_}, {"detail", synced.ToString()}});
+  if (!listener_->stopped()) {
+    const rocksdb::Status synced = db_->FlushWAL(/*sync=*/true);
+    if (!synced.ok()) {
+      Log(LogLevel::kError, "the write-ahead log could not be synced at close",
+          {{"path", path_}, {"detail", synced.ToString()}});
+    }
   }
   for (rocksdb::ColumnFamilyHandle* family : families_) {
     db_->DestroyColumnFamilyHandle(family).PermitUncheckedError();
@@ -215,7 +235,8 @@ RocksDbKvStore::~RocksDbKvStore() {
 }
 
 absl::Status RocksDbKvStore::Write(const KvBatch& batch, bool sync) {
-  ResumeIfDue();
+  if (listener_->stopped()) return ReadOnly(path_, "an earlier write or flush failed");
+  RETURN_IF_ERROR(CheckRoom(batch.bytes()));
   rocksdb::WriteBatch out(batch.bytes() + 16 * batch.ops().size(), /*max_bytes=*/0,
                           kProtectionBytesPerKey, /*default_cf_ts_sz=*/0);
   rocksdb::Status status;
@@ -238,24 +259,16 @@ absl::Status RocksDbKvStore::Write(const KvBatch& batch, bool sync) {
   rocksdb::WriteOptions options;
   options.sync = sync;
   options.protection_bytes_per_key = kProtectionBytesPerKey;
-  status = db_->Write(options, &out);
-  write_failed_.store(!status.ok(), std::memory_order_relaxed);
-  return WriteError(path_, status);
+  return WriteError(path_, db_->Write(options, &out));
 }
 
-// After a failed write RocksDB takes no more until it is resumed. Its own watcher does that for
-// some faults; the next writer does it for the others. What cannot be resumed yet fails again and
-// says so.
-void RocksDbKvStore::ResumeIfDue() {
-  if (!write_failed_.load(std::memory_order_relaxed)) return;
-  const int64_t now = SteadyMicros();
-  int64_t last = resumed_steady_micros_.load();
-  if (now - last < kResumeEveryMicros) return;
-  if (!resumed_steady_micros_.compare_exchange_strong(last, now)) return;
-  const rocksdb::Status resumed = db_->Resume();
-  if (resumed.IsBusy()) return;  // the watcher is at it
-  Log(resumed.ok() ? LogLevel::kInfo : LogLevel::kWarning, "tried to leave read-only mode",
-      {{"path", path_}, {"detail", resumed.ToString()}});
+absl::Status RocksDbKvStore::CheckRoom(uint64_t batch_bytes) const {
+  if (free_disk_bytes_min_ == 0) return absl::OkStatus();
+  std::error_code error;
+  const fs::space_info space = fs::space(path_, error);
+  if (error || space.available >= free_disk_bytes_min_ + 2 * batch_bytes) return absl::OkStatus();
+  return DiskFull(path_, StrCat("free: ", space.available,
+                                " bytes, to be kept free: ", free_disk_bytes_min_, " bytes"));
 }
 
 absl::StatusOr<std::optional<std::string>> RocksDbKvStore::Get(Family family,
@@ -316,8 +329,7 @@ rocksdb::DBOptions DatabaseOptions(const RocksDbOptions& options) {
   // A torn tail is what a crash leaves; damage before it is an error. The default would drop all
   // that follows in silence.
   out.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
-  out.max_log_file_size = kInfoLogBytes;
-  out.keep_log_file_num = kInfoLogFiles;
+  out.max_bgerror_resume_count = 0;  // see FaultListener
   return out;
 }
 
@@ -326,17 +338,16 @@ rocksdb::DBOptions DatabaseOptions(const RocksDbOptions& options) {
 absl::StatusOr<std::unique_ptr<KvStore>> OpenRocksDbKvStore(const std::string& path,
                                                             const RocksDbOptions& options) {
   std::error_code error;
-  std::filesystem::create_directories(path, error);
+  fs::create_directories(path, error);
   if (error) {
     return FailedPrecondition(
         "STORE_UNUSABLE", StrCat("the data folder ", path, " cannot be made: ", error.message()));
   }
   rocksdb::DBOptions db_options = DatabaseOptions(options);
-  std::shared_ptr<rocksdb::Logger> file_log;
-  const rocksdb::Status logged = rocksdb::CreateLoggerFromOptions(path, db_options, &file_log);
-  if (!logged.ok()) return OpenError(path, logged, "");
-  const auto info_log = std::make_shared<InfoLog>(std::move(file_log));
+  const auto info_log = std::make_shared<InfoLog>();
   db_options.info_log = info_log;
+  const auto listener = std::make_shared<FaultListener>();
+  db_options.listeners.push_back(listener);
 
   const std::shared_ptr<rocksdb::Cache> cache = rocksdb::NewLRUCache(options.block_cache_bytes);
   std::vector<rocksdb::ColumnFamilyDescriptor> descriptors;
@@ -348,7 +359,8 @@ absl::StatusOr<std::unique_ptr<KvStore>> OpenRocksDbKvStore(const std::string& p
   rocksdb::DB* db = nullptr;
   const rocksdb::Status status = rocksdb::DB::Open(db_options, path, descriptors, &families, &db);
   if (!status.ok()) return OpenError(path, status, info_log->damaged_log());
-  return std::make_unique<RocksDbKvStore>(path, db, std::move(families));
+  return std::make_unique<RocksDbKvStore>(path, options.free_disk_bytes_min, listener, db,
+                                          std::move(families));
 }
 
 }  // namespace fletch

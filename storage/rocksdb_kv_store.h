@@ -15,11 +15,16 @@ namespace fletch {
 struct RocksDbOptions {
   uint64_t block_cache_bytes = 512ull << 20;  // decompressed blocks kept in memory
   uint64_t write_buffer_bytes = 64ull << 20;  // of each family
-  int background_threads = 2;                 // flushes and compactions
+  uint64_t free_disk_bytes_min = 128ull
+                                 << 20;  // with less room left writes are refused: flushes need it
+  int background_threads = 2;            // flushes and compactions
 };
 
-// Opens the folder, making it when absent. FAILED_PRECONDITION (reason LOCKED) when another process
-// has it open; DATA_LOSS naming the file when it is damaged.
+// Writes stop with DISK_FULL while less than free_disk_bytes_min is free, and go on by themselves
+// when there is room. Should RocksDB itself meet a full or faulty disk all the same, it is
+// read-only (STORE_READ_ONLY) until it is opened again; reads go on, and no acknowledged write is
+// lost. Opens the folder, making it when absent. FAILED_PRECONDITION (reason LOCKED) when another
+// process has it open; DATA_LOSS naming the file when it is damaged.
 absl::StatusOr<std::unique_ptr<KvStore>> OpenRocksDbKvStore(const std::string& path,
                                                             const RocksDbOptions& options);
 
