@@ -92,11 +92,13 @@ class Watchdog {
   std::thread thread_;
 };
 
-// Whoever waits for the file never reads half of it.
-absl::Status WritePortFile(const std::string& path, int port, int metrics_port) {
+// "HOST:PORT" of gRPC, then of the metrics (an empty line: off). Whoever waits for the file never
+// reads half of it.
+absl::Status WritePortFile(const std::string& path, const std::string& address,
+                           const std::string& metrics_address) {
   const std::string temporary = path + ".tmp";
   std::ofstream file(temporary, std::ios::trunc);
-  file << "port: " << port << "\nmetrics_port: " << metrics_port << "\n";
+  file << address << "\n" << metrics_address << "\n";
   file.close();
   std::error_code error;
   if (file) std::filesystem::rename(temporary, path, error);
@@ -177,13 +179,17 @@ absl::Status Daemon::Parts::OpenEngine() {
 absl::Status Daemon::Parts::Announce() {
   host->SetServing(engine.get());
   SetHealth(true);
-  const int metrics_port = metrics_http == nullptr ? 0 : metrics_http->port();
+  const std::string& listen = config.metrics_listen;
+  const std::string metrics_address =
+      metrics_http == nullptr
+          ? ""
+          : StrCat(listen.substr(0, listen.rfind(':')), ":", metrics_http->port());
   if (!config.port_file.empty()) {
-    RETURN_IF_ERROR(WritePortFile(config.port_file, port, metrics_port));
+    RETURN_IF_ERROR(WritePortFile(config.port_file, address, metrics_address));
   }
   Log(LogLevel::kInfo, "ready",
       {{"address", address},
-       {"metrics_port", StrCat(metrics_port)},
+       {"metrics_address", metrics_address},
        {"data_dir", config.data_dir},
        {"applied_seq", StrCat(engine->applied_seq())}});
   return absl::OkStatus();

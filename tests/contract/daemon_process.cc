@@ -20,6 +20,11 @@ namespace {
 
 void SleepMs(int ms) { std::this_thread::sleep_for(std::chrono::milliseconds(ms)); }
 
+// 0: metrics are off.
+int PortOf(const std::string& address) {
+  return address.empty() ? 0 : std::stoi(address.substr(address.rfind(':') + 1));
+}
+
 }  // namespace
 
 DaemonProcess::DaemonProcess(std::vector<std::string> flags, std::string data_dir,
@@ -58,8 +63,12 @@ DaemonProcess::~DaemonProcess() {
 bool DaemonProcess::WaitUntilReady() {
   for (int waited_ms = 0; waited_ms < 60'000; waited_ms += 20) {
     std::ifstream file(folder_ + "/ports");
-    std::string word;
-    if (file >> word >> port_ >> word >> metrics_port_) return true;
+    std::string address, metrics_address;
+    if (std::getline(file, address) && std::getline(file, metrics_address)) {
+      port_ = PortOf(address);
+      metrics_port_ = PortOf(metrics_address);
+      return true;
+    }
     if (WaitForExit(0) != -1) return false;
     SleepMs(20);
   }
