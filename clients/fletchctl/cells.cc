@@ -145,6 +145,7 @@ Json ScalarAt(const v1::Column& column, int i) {
 
 std::string NumberText(double value) { return RealText(value); }
 std::string NumberText(float value) { return RealText(value); }
+Json NumberJson(float value) { return RealJson(value); }
 
 CellType TypeOf(const v1::Field& field) {
   return {.type = field.type(), .array = field.array(), .dimension = field.dimension()};

@@ -80,6 +80,8 @@ class ColumnReader {
 // The shortest text that reads back as the same number.
 std::string NumberText(double value);
 std::string NumberText(float value);
+// A JSON number (1.0, not 1), or the text "NaN", "Infinity", "-Infinity".
+Json NumberJson(float value);
 
 }  // namespace fletch::ctl
 

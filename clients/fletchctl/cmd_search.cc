@@ -108,7 +108,7 @@ void PrintDocument(const v1::SearchResponse& answer) {
     for (int i = 0; i < answer.keys_size(); ++i) {
       line["keys"][answer.keys(i).name()] = keys[i].JsonAt(hit);
     }
-    line["score"] = Json::parse(NumberText(answer.scores(hit)), nullptr, false);
+    line["score"] = NumberJson(answer.scores(hit));
     line["event_timestamp"] = client::FormatTimeMicros(answer.event_timestamps().micros(hit));
     if (!columns.empty()) line.update(FeatureCells(answer.features(), columns, hit));
     hits.push_back(std::move(line));

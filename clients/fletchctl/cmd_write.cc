@@ -53,7 +53,10 @@ class Sender {
 
   uint64_t RowsCommitted() const { return stream_.Progress().rows_committed; }
 
-  absl::StatusOr<client::WriteSummary> Finish() { return stream_.Finish(); }
+  absl::StatusOr<client::WriteSummary> Finish() {
+    progress_.Hide();
+    return stream_.Finish();
+  }
 
   // "lines 2 to 10001: "
   std::string RefusedLines() {

@@ -38,8 +38,10 @@ std::string ProgressLine(double share, uint64_t rows, absl::Duration elapsed) {
 
 Progress::Progress(bool show) : show_(show), start_(absl::Now()), drawn_(start_) {}
 
-Progress::~Progress() {
+void Progress::Hide() {
+  std::lock_guard lock(mutex_);
   if (visible_) std::fputs("\r\x1b[K", stderr);
+  visible_ = false;
 }
 
 void Progress::Update(uint64_t done, uint64_t whole, uint64_t rows) {

@@ -20,8 +20,10 @@ class Progress {
  public:
   // `show`: whether standard error is a terminal that should see it.
   explicit Progress(bool show);
-  // Wipes the line.
-  ~Progress();
+  ~Progress() { Hide(); }
+
+  // Wipes the line, so that other words can follow.
+  void Hide();
 
   // `done` of `whole` (bytes, say); whole 0: not known.
   void Update(uint64_t done, uint64_t whole, uint64_t rows);

@@ -30,6 +30,7 @@ if [ -x "$work/prefix/bin/fletchd" ]; then
   daemon=$!
   for _ in $(seq 100); do [ -s "$work/port" ] && break; sleep 0.1; done
   [ -s "$work/port" ] || { cat "$work/daemon.log" >&2; fail "the installed fletchd did not start"; }
-  got=$("$work/foreign/foreign" "$(head -n 1 "$work/port")") || fail "with the installed daemon: $got"
+  # The first line is host:port, or "port: N" of the loopback.
+  got=$("$work/foreign/foreign" "$(sed -n '1s/^port: /127.0.0.1:/;1p' "$work/port")") || fail "with the installed daemon: $got"
   echo "ok: the installed fletchd is version $got"
 fi

@@ -34,7 +34,8 @@ check() {
 daemon=$!
 for _ in $(seq 150); do [ -s port ] && break; sleep 0.1; done
 [ -s port ] || { cat daemon.log; echo "ctl_e2e: fletchd did not start"; exit 1; }
-FLETCH_ADDRESS=$(head -n 1 port)
+# The first line is host:port, or "port: N" of the loopback.
+FLETCH_ADDRESS=$(sed -n '1s/^port: /127.0.0.1:/;1p' port)
 export FLETCH_ADDRESS FLETCH_PROJECT=demo
 
 cat > features.yaml <<'Y'
