@@ -12,7 +12,7 @@
 namespace fletch::bench {
 
 // Inner product over vectors that the caller normalised. M = 16, ef_construction = 200.
-class ReferenceHnsw {
+class __attribute__((visibility("default"))) ReferenceHnsw {
  public:
   ReferenceHnsw(size_t dimension, size_t capacity);
   ~ReferenceHnsw();

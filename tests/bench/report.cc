@@ -57,11 +57,6 @@ Result& Result::Detail(const std::string& name, const std::vector<double>& value
   return *this;
 }
 
-Result& Result::Detail(const std::string& name, const std::string& text) {
-  detail_.emplace_back(name, Quoted(text));
-  return *this;
-}
-
 void Result::Print() const {
   const double value = Median(ratios_);
   std::string line = "{\"bar\":" + Quoted(bar_) + ",\"what\":" + Quoted(what_) +

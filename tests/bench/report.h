@@ -27,7 +27,6 @@ class Result {
   Result& AtMost(double bound);
   // A figure beside it: its median and, of more than one, the least and greatest.
   Result& Detail(const std::string& name, const std::vector<double>& values);
-  Result& Detail(const std::string& name, const std::string& text);
   // One line on standard output:
   // {"bar":"P1","what":…,"value":…,"unit":"ratio","at_least":…,"holds":…,"detail":{…}}
   void Print() const;
