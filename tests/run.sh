@@ -26,6 +26,7 @@ cache=${FLETCH_CACHE:-$HOME/.cache/fletch}
 logs=build/test-logs
 mkdir -p "$logs"
 jobs=$(nproc)
+export GRPC_VERBOSITY=ERROR # a client's line about a goaway at SIGTERM is no news
 passed=0 failed=0
 
 deploy/setup.sh || exit 1

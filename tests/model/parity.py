@@ -29,7 +29,7 @@ class WriterThread(threading.Thread):
         super().__init__(daemon=True)
         self.world = World.__new__(World)
         self.world.__dict__.update(world.__dict__, rng=random.Random(seed))
-        self.writer = Writer(self.world, stubs)
+        self.writer = Writer(self.world, stubs, f"{seed}-")
         self.writer._acknowledged = self._acknowledged  # type: ignore[method-assign]
         self.stop = stop
         self.commits = 0

@@ -15,9 +15,11 @@ Pending = list[tuple[str, tuple, int, bool, tuple, int, dict]]  # view, key, tim
 
 
 class Writer:
-    def __init__(self, world: World, stubs: Any) -> None:
+    def __init__(self, world: World, stubs: Any, name: str = "r") -> None:
+        """`name` starts the request ids: no two writers of a project share one."""
         self.world = world
         self.stubs = stubs
+        self.name = name
         self.requests = 0
         self.problems: list[str] = []
         self.remembered: list[tuple[Any, Any]] = []  # requests with an id, and their answers
@@ -66,7 +68,7 @@ class Writer:
             self._batch(request, self.world.view(), taken, pending)
         if self.world.rng.random() < 0.2:
             self.requests += 1
-            request.request_id = f"r{self.requests}"
+            request.request_id = f"{self.name}{self.requests}"
         return request, pending
 
     def _durability(self) -> int:

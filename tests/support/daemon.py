@@ -45,6 +45,8 @@ class Daemon:
     def __exit__(self, kind: Any, *_: Any) -> None:
         if self.alive():
             self.kill()
+        if self.channel is not None:
+            self.channel.close()
         if kind is None or kind is KeyboardInterrupt:
             shutil.rmtree(self.scratch, ignore_errors=True)
         else:
@@ -57,6 +59,8 @@ class Daemon:
         if not BINARY.exists():
             raise SystemExit(f"{BINARY} does not exist: build it first (cmake --preset release && "
                              "cmake --build --preset release), or name another with FLETCHD")
+        if self.channel is not None:
+            self.channel.close()
         self.starts += 1
         port_file = self.scratch / f"port-{self.starts}"
         with self.log.open("ab") as log:
@@ -90,17 +94,15 @@ class Daemon:
         return self.log.read_text(errors="replace")[-3000:]
 
     def kill(self) -> None:
-        """SIGKILL, as a crash."""
+        """SIGKILL, as a crash. Calls under way end by themselves; the channel is closed by the next start."""
         assert self.process is not None
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
-        self.channel.close()
 
     def stop(self) -> None:
         """SIGTERM: drains, ends with 0."""
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
         code = self.process.wait(DRAIN_SECONDS)
-        self.channel.close()
         if code != 0:
             raise RuntimeError(f"fletchd ended with {code} on SIGTERM; its log ends:\n{self.log_tail()}")
