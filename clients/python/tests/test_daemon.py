@@ -396,3 +396,22 @@ def test_status(client: Any) -> None:
     assert status.state == "serving" and status.version
     assert status.now > T0 and status.applied_seq >= 0
     assert any(i.index == "profile@v1:shape" for i in status.indexes)
+
+
+def test_the_command_writes_a_parquet_file(
+    address: str, airport: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import pyarrow.parquet as pq
+    from fletch.__main__ import main
+
+    rows = {"airport": [airport] * 3, "temperature_c": [1.5, None, 3.5], "event_timestamp": [T0, T0 + HOUR, T0 + 2 * HOUR]}
+    pq.write_table(pa.table(rows), tmp_path / "facts.parquet")
+    where = ["--address", address, "--project", "demo"]
+    assert main(["write", "weather", str(tmp_path / "facts.parquet"), *where]) == 0
+    assert capsys.readouterr().out.startswith("wrote 3 rows, commit ")
+    with fletch.Client(address, project="demo") as client:
+        history = client.get_feature_history("weather", {"airport": airport}).to_dict()
+    assert history["temperature_c"] == [3.5, None, 1.5]
+
+    assert main(["write", "no_such_view", str(tmp_path / "facts.parquet"), *where]) == 1
+    assert "no_such_view" in capsys.readouterr().err
