@@ -2,6 +2,7 @@
 #include "storage/online_table.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <limits>
 #include <new>
@@ -14,6 +15,8 @@ namespace {
 
 constexpr uint64_t kAllocatorBytes = 16;  // what malloc adds to a record, about
 constexpr size_t kMinCapacity = 8;
+constexpr size_t kFindAhead = 16;         // look-ups under way at once
+constexpr size_t kPrefetchedBytes = 512;  // of a record: slots, key and first rows
 
 }  // namespace
 
@@ -255,6 +258,35 @@ const OnlineRecord* OnlineTable::Reader::Find(EntityId entity_id,
   size_t cell = 0;
   return FindIn(table_->shards_[ShardOf(hash)].cells.load(std::memory_order_acquire), hash,
                 entity_id, entity_key, &cell);
+}
+
+std::vector<const OnlineRecord*> OnlineTable::Reader::FindMany(
+    EntityId entity_id, absl::Span<const std::string> entity_keys) const {
+  std::vector<const OnlineRecord*> records(entity_keys.size());
+  std::array<uint64_t, kFindAhead> hashes;
+  std::array<const Cells*, kFindAhead> tables;
+  for (size_t begin = 0; begin < entity_keys.size(); begin += kFindAhead) {
+    const size_t count = std::min(kFindAhead, entity_keys.size() - begin);
+    auto first_cell = [&](size_t i) -> const Cells::Cell& {
+      return tables[i]->cell(hashes[i] & (tables[i]->capacity - 1));
+    };
+    for (size_t i = 0; i < count; ++i) {
+      hashes[i] = Hash(entity_id, entity_keys[begin + i]);
+      tables[i] = table_->shards_[ShardOf(hashes[i])].cells.load(std::memory_order_acquire);
+      if (tables[i] != nullptr) __builtin_prefetch(&first_cell(i));
+    }
+    for (size_t i = 0; i < count; ++i) {
+      if (tables[i] == nullptr) continue;
+      const auto* record =
+          reinterpret_cast<const char*>(first_cell(i).load(std::memory_order_acquire));
+      for (size_t line = 0; line < kPrefetchedBytes; line += 64) __builtin_prefetch(record + line);
+    }
+    for (size_t i = 0; i < count; ++i) {
+      size_t cell = 0;
+      records[begin + i] = FindIn(tables[i], hashes[i], entity_id, entity_keys[begin + i], &cell);
+    }
+  }
+  return records;
 }
 
 void OnlineTable::Reader::ForEach(EntityId entity_id,

@@ -83,6 +83,9 @@ class OnlineTable {
     explicit Reader(const OnlineTable* table);
     // nullptr: no record. About 100 ns in cache.
     const OnlineRecord* Find(EntityId entity_id, std::string_view entity_key) const;
+    // Find of each key, their cache misses overlapped.
+    std::vector<const OnlineRecord*> FindMany(EntityId entity_id,
+                                              absl::Span<const std::string> entity_keys) const;
     // Every record of the entity, in no order; those set meanwhile may or may not come, those taken
     // out and set again meanwhile may come twice.
     void ForEach(EntityId entity_id, const std::function<void(const OnlineRecord&)>& visit) const;

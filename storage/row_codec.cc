@@ -13,7 +13,6 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "rows are copied without swapping bytes");
 
-constexpr size_t kHeaderBytes = 4;
 
 size_t NullBytes(size_t field_count) { return (field_count + 7) / 8; }
 
@@ -231,7 +230,7 @@ void RowEncoder::SkipArraysTo(size_t row) {
 std::string RowEncoder::Encode(size_t row) {
   SkipArraysTo(row);
   const size_t field_count = layout_->slots_.size();
-  const size_t fixed_start = kHeaderBytes + NullBytes(field_count);
+  const size_t fixed_start = kRowHeaderBytes + NullBytes(field_count);
   const size_t variable_start = fixed_start + layout_->fixed_bytes_[field_count];
   std::string out(variable_start, '\0');
   Store(static_cast<uint16_t>(field_count), out.data());
@@ -241,7 +240,7 @@ std::string RowEncoder::Encode(size_t row) {
     const FieldSchema& schema = layout_->fields_[field];
     const bool given = columns_[field] != nullptr;
     if (given ? IsNull(field, row) : !HasDefault(schema)) {
-      out[kHeaderBytes + field / 8] |= static_cast<char>(1 << (field % 8));
+      out[kRowHeaderBytes + field / 8] |= static_cast<char>(1 << (field % 8));
     } else {
       const Column& column = given ? *columns_[field] : *schema.default_value;
       if (slot.variable) {
@@ -261,12 +260,12 @@ std::string RowEncoder::Encode(size_t row) {
 RowView::RowView(const RowLayout* layout, std::string_view bytes) : layout_(layout), bytes_(bytes) {
   written_count_ = Load<uint16_t>(bytes.data());
   field_count_ = std::min(written_count_, layout->slots_.size());
-  fixed_ = bytes.data() + kHeaderBytes + NullBytes(written_count_);
+  fixed_ = bytes.data() + kRowHeaderBytes + NullBytes(written_count_);
   variable_ = fixed_ + Load<uint16_t>(bytes.data() + 2);
 }
 
 absl::StatusOr<RowView> RowView::Parse(const RowLayout* layout, std::string_view bytes) {
-  if (bytes.size() < kHeaderBytes) return DataLoss("a stored row is cut short in its header");
+  if (bytes.size() < kRowHeaderBytes) return DataLoss("a stored row is cut short in its header");
   RowView row(layout, bytes);
   RETURN_IF_ERROR(row.Check());
   return row;
@@ -316,12 +315,7 @@ std::string_view RowView::Stored(const RowLayout::Slot& slot) const {
   return {variable_ + start, End(slot.offset) - start};
 }
 
-bool RowView::is_null(size_t field) const {
-  if (!IsStored(field)) return !HasDefault(layout_->fields_[field]);
-  return (static_cast<uint8_t>(bytes_[kHeaderBytes + field / 8]) >> (field % 8) & 1) != 0;
-}
-
-void RowView::AppendTo(size_t field, Column* out) const {
+void RowView::AppendAny(size_t field, Column* out) const {
   if (is_null(field)) return AppendEmpty(out);
   if (!IsStored(field)) return AppendDefault(Default(field), out);
   const RowLayout::Slot& slot = layout_->slots_[field];

@@ -108,21 +108,23 @@ absl::StatusOr<std::optional<std::vector<Column>>> ReadFeatures(const FeaturePla
   ASSIGN_OR_RETURN(BoundKeys bound, BindKeys(plan, keys, row_count, "keys"));
   if (plan.reads_vectors && !may_block) return std::nullopt;
   ColumnWriter writer(plan, row_count, event_times);
-  std::string key;
+  std::vector<std::string> entity_keys(row_count);
   for (size_t g = 0; g < plan.groups.size(); ++g) {
     const PlanGroup& group = plan.groups[g];
     for (size_t i = 0; i < row_count; ++i) {
+      entity_keys[i].clear();
+      AppendKey(bound.groups[g], i, &entity_keys[i]);
+    }
+    const auto records = snapshot->FindRecords(group.entity_id, entity_keys);
+    for (size_t i = 0; i < row_count; ++i) {
       if (i % kRowsBetweenChecks == kRowsBetweenChecks - 1) RETURN_IF_ERROR(call.Check());
-      key.clear();
-      AppendKey(bound.groups[g], i, &key);
-      const OnlineRecord* record = snapshot->FindRecord(group.entity_id, key);
       for (const PlanView& view : group.views) {
         std::optional<VisibleRow> cell;
-        if (!view.reads_vectors) cell = snapshot->FromMemory(*view.view, record);
+        if (!view.reads_vectors) cell = snapshot->FromMemory(*view.view, records[i]);
         const bool trusted = cell.has_value();
         if (!trusted) {
           if (!may_block) return std::nullopt;
-          ASSIGN_OR_RETURN(cell, snapshot->FromFacts(*view.view, key));
+          ASSIGN_OR_RETURN(cell, snapshot->FromFacts(*view.view, entity_keys[i]));
         }
         RETURN_IF_ERROR(writer.Append(view, *cell, trusted));
       }

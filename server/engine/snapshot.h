@@ -8,9 +8,11 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "server/engine/catalog.h"
 #include "storage/fact_store.h"
 #include "storage/kv_store.h"
@@ -42,6 +44,12 @@ class Snapshot {
 
   const OnlineRecord* FindRecord(EntityId entity_id, std::string_view entity_key) const {
     return reader_.Find(entity_id, entity_key);
+  }
+
+  // FindRecord of each key.
+  std::vector<const OnlineRecord*> FindRecords(EntityId entity_id,
+                                               absl::Span<const std::string> entity_keys) const {
+    return reader_.FindMany(entity_id, entity_keys);
   }
 
   // What memory says; nullopt: it cannot. `record` as FindRecord gave it, nullptr too. The row is
