@@ -13,7 +13,6 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "rows are copied without swapping bytes");
 
-
 size_t NullBytes(size_t field_count) { return (field_count + 7) / 8; }
 
 // Bytes of one element; 0 for those of varying length.
@@ -161,10 +160,6 @@ bool AreElements(ValueType type, std::string_view bytes) {
     bytes.remove_prefix(length);
   }
   return true;
-}
-
-bool HasDefault(const FieldSchema& field) {
-  return field.default_value.has_value() && field.default_value->null_rows.empty();
 }
 
 // Appends the one row of a default.

@@ -91,6 +91,11 @@ absl::Status CheckFieldColumn(const FieldSchema& field, const Column& column, si
 // it is.
 void CoerceColumn(const DataType& type, Column* column);
 
+// False: a field left out is null.
+inline bool HasDefault(const FieldSchema& field) {
+  return field.default_value.has_value() && field.default_value->null_rows.empty();
+}
+
 inline constexpr size_t kRowHeaderBytes = 4;  // n and f of FORMAT.md's Row
 
 // A look into encoded bytes; does not own them. Fields the row was written without read as their
@@ -104,7 +109,7 @@ class RowView {
   RowView(const RowLayout* layout, std::string_view bytes);
 
   bool is_null(size_t field) const {
-    return IsStored(field) ? IsNullBit(field) : !layout_->fields_[field].default_value.has_value();
+    return IsStored(field) ? IsNullBit(field) : !HasDefault(layout_->fields_[field]);
   }
   // Appends the field's value to `out` (row_count + 1). A null, and a vector left out by
   // WithoutVectors, append zero or empty. Does not touch statuses or null_rows. REQUIRES: out->type
