@@ -60,12 +60,22 @@ absl::Status ReadLostRanges(const KvStore& store, CommitState* state) {
   return it->status();
 }
 
+absl::Status ReadRemembered(const KvStore& store, CommitState* state) {
+  auto it = store.NewIterator(Family::kRequests);
+  for (it->Seek("Q"); it->Valid(); it->Next()) {
+    if (it->key().size() != 9 || it->key()[0] != 'Q') return BadRecord("request id");
+    state->remembered.emplace_back(ReadU64(it->key().data() + 1), std::string(it->value()));
+  }
+  return it->status();
+}
+
 }  // namespace
 
 absl::StatusOr<CommitState> OpenCommitLog(KvStore* store) {
   CommitState state;
   RETURN_IF_ERROR(ReadLastCommit(*store, &state));
   RETURN_IF_ERROR(ReadLostRanges(*store, &state));
+  RETURN_IF_ERROR(ReadRemembered(*store, &state));
   ASSIGN_OR_RETURN(state.reserved, GetU64(*store, kReserved));
   ASSIGN_OR_RETURN(std::optional<std::string> clean, store->Get(Family::kMeta, kClean));
   state.next_seq = std::max(state.last_seq, state.reserved) + 1;
@@ -142,18 +152,6 @@ void AddRequest(const std::string& request_key, const RequestRecord& record, KvB
 void ForgetRequest(const std::string& request_key, uint64_t commit_seq, KvBatch* batch) {
   batch->Delete(Family::kRequests, request_key);
   batch->Delete(Family::kRequests, "Q" + U64(commit_seq));
-}
-
-absl::StatusOr<std::vector<std::pair<uint64_t, std::string>>> RememberedRequests(
-    const KvStore& store) {
-  std::vector<std::pair<uint64_t, std::string>> remembered;
-  auto it = store.NewIterator(Family::kRequests);
-  for (it->Seek("Q"); it->Valid(); it->Next()) {
-    if (it->key().size() != 9 || it->key()[0] != 'Q') return BadRecord("request id");
-    remembered.emplace_back(ReadU64(it->key().data() + 1), std::string(it->value()));
-  }
-  RETURN_IF_ERROR(it->status());
-  return remembered;
 }
 
 }  // namespace fletch

@@ -5,6 +5,7 @@
 #define FLETCH_SERVER_ENGINE_COMMIT_LOG_H_
 
 #include <cstdint>
+#include <deque>
 #include <optional>
 #include <string>
 #include <utility>
@@ -24,6 +25,8 @@ struct CommitState {
   uint64_t reserved = 0;  // numbers up to here are reserved durably
   std::vector<std::pair<uint64_t, uint64_t>>
       lost;  // [first, last] ranges lost with the power or a crash, ascending
+  std::deque<std::pair<uint64_t, std::string>>
+      remembered;  // (commit, request key) of all remembered request ids, oldest first
 };
 
 // Reads the state, records a lost range when the last stop was not clean, and takes the mark of a
@@ -60,9 +63,6 @@ absl::StatusOr<std::optional<RequestRecord>> FindRequest(const KvStore& store,
 void AddRequest(const std::string& request_key, const RequestRecord& record, KvBatch* batch);
 // Takes both keys of a remembered id away.
 void ForgetRequest(const std::string& request_key, uint64_t commit_seq, KvBatch* batch);
-// (commit_seq, request key) of all remembered ids, oldest first.
-absl::StatusOr<std::vector<std::pair<uint64_t, std::string>>> RememberedRequests(
-    const KvStore& store);
 
 }  // namespace fletch
 

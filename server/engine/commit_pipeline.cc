@@ -70,9 +70,8 @@ CommitPipeline::CommitPipeline(KvStore* store, const Catalog* catalog, OnlineTab
       applied_time_(state.last_time),
       next_seq_(state.next_seq),
       reserved_(state.reserved),
+      remembered_(std::move(state.remembered)),
       last_time_(state.last_time) {
-  auto remembered = RememberedRequests(*store);
-  if (remembered.ok()) remembered_.assign(remembered->begin(), remembered->end());
   metrics->AddGauge("fletch_commit_queue_requests", "Requests that wait for their commit.", {},
                     [this] {
                       MutexLock lock(&mu_);
