@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Iterator
 from concurrent import futures
 from typing import Any
@@ -18,6 +19,12 @@ UNARY = [
     _io.GET_HISTORY, _io.SEARCH, _io.GET_STATUS,
 ]  # fmt: skip
 STREAMS = [_io.WRITE_STREAM, _io.GET_HISTORICAL]
+
+# What the tests write and read.
+T0 = dt.datetime(2001, 1, 1, tzinfo=dt.UTC)
+MICROS0 = 978307200_000000
+TEMPERATURE = registry_pb2.Field(name="temperature_c", type=data_pb2.DOUBLE)
+REF = "weather:temperature_c"
 
 
 class Refusal(Exception):
