@@ -266,6 +266,19 @@ absl::StatusOr<VectorAnswer> VectorCollection::State::SearchFacts(const VectorQu
                                                                   const Call& call) const {
   VectorAnswer answer;
   answer.strategy = "as_of_scan";
+  // The share that passes is counted over the vectors that the filter is asked about: those near
+  // enough to be hits.
+  uint64_t asked = 0;
+  uint64_t passed = 0;
+  VectorQuery counted = query;
+  if (query.passes) {
+    counted.passes = [&](std::string_view entity_key) -> absl::StatusOr<bool> {
+      ASSIGN_OR_RETURN(const bool passes, query.passes(entity_key));
+      ++asked;
+      passed += passes ? 1 : 0;
+      return passes;
+    };
+  }
   const Scorer scorer(metric, query.vector);
   VectorTopK best(metric, query.top_k, KeyBefore);
   size_t facts = 0;
@@ -280,9 +293,10 @@ absl::StatusOr<VectorAnswer> VectorCollection::State::SearchFacts(const VectorQu
               "as_of");
         }
         if (facts % kRowsPerCheck == 0) RETURN_IF_ERROR(call.Check());
-        return AddFact(query, fact, scorer, &best, &answer);
+        return AddFact(counted, fact, scorer, &best, &answer);
       }));
   answer.hits = best.Take();
+  if (asked > 0) answer.selectivity = static_cast<double>(passed) / static_cast<double>(asked);
   return answer;
 }
 

@@ -275,6 +275,23 @@ TEST(VectorCollectionTest, ExpiredVectorsAreDroppedFromMemory) {
   EXPECT_TRUE(SameHits(answer->hits, world.Expected(query)));
 }
 
+TEST(VectorCollectionTest, AnAsOfScanSaysWhichShareOfTheVectorsPasses) {
+  std::mt19937_64 random(10);
+  VectorWorld world({.dimension = 8});
+  Fill(&world, 40, random);
+  VectorQuery query = QueryNow(world, random);
+  query.top_k = 40;
+  world.now += 1'000'000;
+  world.Commit({VectorFact(world, 0, world.now, {1, 2, 3, 4, 5, 6, 7, 8})});
+  EXPECT_EQ(world.collection->Search(query, Call())->selectivity, 1);
+  query.passes = [](std::string_view key) -> absl::StatusOr<bool> { return key.back() % 4 == 0; };
+  const auto answer = world.collection->Search(query, Call());
+  ASSERT_TRUE(answer.ok());
+  EXPECT_EQ(answer->strategy, "as_of_scan");
+  EXPECT_GT(answer->hits.size(), 0u);
+  EXPECT_EQ(answer->selectivity, static_cast<double>(answer->hits.size()) / 40);
+}
+
 TEST(NewestEventTimesTest, KnowsTheNewestOfEachReaderAndForgetsToTheSafeSide) {
   NewestEventTimes times;
   EXPECT_EQ(times.At(5), INT64_MIN);
