@@ -94,7 +94,11 @@ absl::StatusOr<BoundView> PlanBuilder::FindBound(std::string_view name,
   if (alias != aliases_.end()) return alias->second;
   auto view = catalog_.FindView(project_, name);
   if (view.ok()) return BoundView{*view, JoinKeyNames(**view)};
-  return NotFound(FromAbsl(view.status().message()), path);
+  // Only a view has versions; what has none may be meant as a role.
+  const char* hint = name.find('@') != std::string_view::npos
+                         ? ""
+                         : "; aliases belong to a feature service, or to bindings of the request";
+  return NotFound(StrCat(FromAbsl(view.status().message()), hint), path);
 }
 
 absl::StatusOr<size_t> PlanBuilder::FindKeySlot(const KeyFieldSchema& key,

@@ -130,6 +130,18 @@ TEST_F(FeaturePlanTest, AServiceIsReadAsItWasApplied) {
   EXPECT_EQ(PlanOf({"weather:wind"})->columns[0].resolved, "weather@v2:wind");
 }
 
+// A ref of a service is no ref of the project: its aliases are the service's own.
+TEST_F(FeaturePlanTest, AnAliasOfAServiceAloneIsRefusedWithAHint) {
+  ASSERT_TRUE(ApplyText(catalog_.get(),
+                        "objects { feature_service { name: 'model' features: 'origin:wind' "
+                        "bindings { alias: 'origin' feature_view: 'weather' } } }")
+                  .ok());
+  ExpectError(
+      Plan({.feature_service = "", .features = {"weather:wind", "origin:wind"}, .bindings = {}})
+          .status(),
+      kMissing, "features[1]", "aliases belong to a feature service");
+}
+
 TEST_F(FeaturePlanTest, RefusesWithThePath) {
   const auto expect = [this](const Selection& selection, absl::StatusCode code,
                              const std::string& field, const std::string& message) {
@@ -148,7 +160,9 @@ TEST_F(FeaturePlanTest, RefusesWithThePath) {
     expect(features({"weather:wind", ref}), kInvalid, "features[1]", "no feature ref");
   }
   expect(features({"weather:wind", "weather:wind"}), kInvalid, "features[1]", "twice");
-  expect(features({"snow:wind"}), kMissing, "features[0]", "snow");
+  expect(
+      features({"snow:wind"}), kMissing, "features[0]",
+      "feature view \"snow\"; aliases belong to a feature service, or to bindings of the request");
   expect(features({"weather@v2:wind"}), kMissing, "features[0]", "weather@v1");
   expect(features({"weather:snow"}), kMissing, "features[0]", "weather@v1 has no field \"snow\"");
   expect(features({"weather:wind", "gates:free"}), kInvalid, "features[1]",
