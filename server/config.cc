@@ -89,6 +89,12 @@ std::string VariableOf(const Setting& setting) {
   return absl::StrCat("FLETCH_", absl::AsciiStrToUpper(setting.name));
 }
 
+// Variables of this prefix that are no settings but right: of --config, the clients, the tests.
+bool IsForOthers(absl::string_view variable) {
+  return variable == "FLETCH_CONFIG" || variable == "FLETCH_ADDRESS" ||
+         variable == "FLETCH_PROJECT" || variable == "FLETCH_CACHE";
+}
+
 // "512MiB", "4 GiB", "4096".
 absl::StatusOr<uint64_t> ParseNumber(absl::string_view text, bool bytes) {
   static constexpr std::pair<absl::string_view, int> kUnits[] = {
@@ -235,7 +241,7 @@ absl::StatusOr<CommandLine> ParseCommandLine(
   }
   if (!config_path.empty()) RETURN_IF_ERROR(ReadFile(config_path, &out.config));
   for (const auto& [variable, value] : environment) {
-    if (!absl::StartsWith(variable, "FLETCH_") || variable == "FLETCH_CONFIG") continue;
+    if (!absl::StartsWith(variable, "FLETCH_") || IsForOthers(variable)) continue;
     const Setting* setting = FindSetting(absl::AsciiStrToLower(variable.substr(7)));
     if (setting == nullptr) {
       out.warnings.push_back(absl::StrCat(variable, " in the environment names no setting"));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/config.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <fstream>
@@ -64,7 +65,14 @@ TEST(ConfigTest, UnknownNamesAreErrorsThatSayWhere) {
   // Other programs have variables of this prefix, too.
   const auto command = ParseCommandLine({}, {{"FLETCH_SERVER", "x"}, {"HOME", "/"}});
   ASSERT_TRUE(command.ok());
-  EXPECT_EQ(command->warnings.size(), 1u);
+  EXPECT_THAT(command->warnings,
+              testing::ElementsAre("FLETCH_SERVER in the environment names no setting"));
+  EXPECT_THAT(ParseCommandLine({"--check-config"}, {{"FLETCH_ADDRESS", "a:1"},
+                                                    {"FLETCH_PROJECT", "demo"},
+                                                    {"FLETCH_CACHE", "/c"},
+                                                    {"FLETCH_LISTN", "b:2"}})
+                  ->warnings,
+              testing::ElementsAre("FLETCH_LISTN in the environment names no setting"));
 }
 
 TEST(ConfigTest, EmptyTurnsMetricsOff) {

@@ -69,6 +69,11 @@ int main(int argc, char** argv) {
   }
   using Action = fletch::CommandLine::Action;
   if (command->action == Action::kRun) return Run(*command);
+  if (command->action == Action::kCheckConfig) {
+    for (const std::string& warning : command->warnings) {
+      std::fprintf(stderr, "fletchd: warning: %s\n", warning.c_str());
+    }
+  }
   const std::string text =
       command->action == Action::kHelp          ? fletch::HelpText()
       : command->action == Action::kPrintConfig ? fletch::PrintConfig(command->config)
