@@ -424,10 +424,12 @@ absl::StatusOr<uint64_t> CommitPipeline::Resolve(const KnownAt& known_at) {
   const uint64_t seq = known_at.commit_seq;
   for (const auto& [first, last] : lost_) {
     if (seq < first || seq > last) continue;
-    return DataLoss(
+    return MakeError(
+        absl::StatusCode::kDataLoss, "LOST_COMMIT",
         absl::StrCat("known_at ", seq, " lies in commits ", first, " to ", last,
                      ", which were lost when the machine or the daemon went down; ask at ",
-                     first - 1, " or at a later commit"));
+                     first - 1, " or at a later commit"),
+        "known_at");
   }
   if (seq > applied_seq()) {
     return FailedPrecondition(

@@ -13,6 +13,7 @@
 #include "server/engine/online_reader.h"
 #include "server/engine/search.h"
 #include "server/engine/snapshot.h"
+#include "server/engine/time_text.h"
 #include "server/engine/training_join.h"
 #include "server/engine/write_encoder.h"
 #include "storage/fact_store.h"
@@ -64,9 +65,10 @@ absl::StatusOr<Engine::Parts::Moment> Engine::Parts::Resolve(std::optional<int64
   const int64_t now = clock->NowMicros();
   moment.as_of = as_of.value_or(now);
   if (moment.as_of > now) {
-    return OutOfRange(absl::StrCat("as_of lies ", moment.as_of - now,
-                                   " us after the daemon's clock; ask about now or the past"),
-                      "as_of");
+    return OutOfRange(
+        absl::StrCat("as_of ", TimeText(moment.as_of), " lies after the daemon's clock (",
+                     TimeText(now), "); ask about now or the past"),
+        "as_of");
   }
   return moment;
 }

@@ -15,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/clock.h"
 #include "base/metrics.h"
+#include "base/status.h"
 #include "google/protobuf/text_format.h"
 #include "gtest/gtest.h"
 #include "storage/memory_kv_store.h"
@@ -239,6 +240,11 @@ TEST_F(EngineTest, AFutureFactHidesNothingUntilItsTimeComes) {
   EXPECT_EQ(Online(1)->value, 20);
   auto beyond = Write({{1, kNow + 2000 * kSecond, 30}});
   EXPECT_EQ(beyond.status().code(), absl::StatusCode::kOutOfRange);
+  EXPECT_NE(beyond.status().message().find(
+                "(1970-01-12T14:20:00Z) is more than 16m40s (max_future_skew of v) after the "
+                "daemon's clock (1970-01-12T13:46:50Z)"),
+            absl::string_view::npos)
+      << beyond.status();
 }
 
 TEST_F(EngineTest, RequestIdsAreOneCommit) {
@@ -285,7 +291,12 @@ TEST_F(EngineTest, KnownAtIsNeverClamped) {
   ASSERT_TRUE(Write({{1, 5, 10}}).ok());
   EXPECT_EQ(Online(1, {}, 2).status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_EQ(Online(1, {}, 0)->status, CellStatus::kNotFound);
-  EXPECT_EQ(Online(1, kNow + 1).status().code(), absl::StatusCode::kOutOfRange);
+  const absl::Status ahead = Online(1, kNow + 1).status();
+  EXPECT_EQ(ahead.code(), absl::StatusCode::kOutOfRange);
+  EXPECT_NE(ahead.message().find("as_of 1970-01-12T13:46:40.000001Z lies after the daemon's clock "
+                                 "(1970-01-12T13:46:40Z)"),
+            absl::string_view::npos)
+      << ahead;
   OnlineRequest request = MakeOnline({1}, {}, {});
   request.known_at = KnownAt{true, 0, kNow - 1};
   EXPECT_EQ(engine_->GetOnline(request, Call{})->read_seq, 0u);
@@ -323,7 +334,10 @@ TEST_F(EngineTest, NumbersOfAnUncleanStopAreLostNotReused) {
   store_ = std::move(copy);
   Open();
   EXPECT_EQ(Online(1)->value, 10);
-  EXPECT_EQ(Online(1, {}, 2).status().code(), absl::StatusCode::kDataLoss);
+  const absl::Status lost = Online(1, {}, 2).status();
+  EXPECT_EQ(lost.code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(ErrorReason(lost), "LOST_COMMIT");
+  EXPECT_EQ(ErrorField(lost), "known_at");
   auto receipt = Write({{1, 6, 11}});
   EXPECT_GT(receipt->commit_seq, 2u);
   EXPECT_EQ(Online(1, {}, 2).status().code(), absl::StatusCode::kDataLoss);

@@ -6,20 +6,15 @@
 #include <tuple>
 #include <utility>
 
-#include "absl/time/time.h"
 #include "base/limits.h"
 #include "base/status.h"
 #include "base/strings.h"
+#include "server/engine/time_text.h"
 #include "storage/entity_key.h"
 #include "storage/row_codec.h"
 
 namespace fletch {
 namespace {
-
-std::string TimeText(int64_t micros) {
-  return absl::FormatTime("%Y-%m-%dT%H:%M:%E*SZ", absl::FromUnixMicros(micros),
-                          absl::UTCTimeZone());
-}
 
 absl::Status CheckEventTimes(const ViewSchema& schema, absl::Span<const int64_t> times,
                              size_t row_count, int64_t now, std::string_view path) {
@@ -37,7 +32,7 @@ absl::Status CheckEventTimes(const ViewSchema& schema, absl::Span<const int64_t>
     if (times[row] > latest) {
       return OutOfRange(
           StrCat("the event timestamp of row ", row, " (", TimeText(times[row]), ") is more than ",
-                 schema.max_future_skew_micros, " us (max_future_skew of ", schema.name,
+                 DurationText(schema.max_future_skew_micros), " (max_future_skew of ", schema.name,
                  ") after the daemon's clock (", TimeText(now), ")"),
           path);
     }

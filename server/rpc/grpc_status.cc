@@ -41,9 +41,16 @@ void AddDetail(std::string_view type, const google::protobuf::MessageLite& messa
 
 }  // namespace
 
-bool IsServerFault(absl::StatusCode code) {
-  return code == absl::StatusCode::kInternal || code == absl::StatusCode::kUnknown ||
-         code == absl::StatusCode::kDataLoss;
+bool IsServerFault(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kInternal:
+    case absl::StatusCode::kUnknown:
+      return true;
+    case absl::StatusCode::kDataLoss:
+      return ErrorReason(status) != "LOST_COMMIT";
+    default:
+      return false;
+  }
 }
 
 std::string_view CodeName(absl::StatusCode code) {

@@ -21,8 +21,9 @@ inline constexpr size_t kMaxErrorFieldBytes = 256;
 // ErrorInfo's metadata unless empty.
 grpc::Status ToGrpcStatus(const absl::Status& status, std::string_view request_id = "");
 
-// True of codes that are the server's fault: logged as warnings.
-bool IsServerFault(absl::StatusCode code);
+// True of errors that are the server's fault: logged as warnings. Lost data is, but not a question
+// about commits that are known to be lost (LOST_COMMIT).
+bool IsServerFault(const absl::Status& status);
 
 // "INVALID_ARGUMENT".
 std::string_view CodeName(absl::StatusCode code);

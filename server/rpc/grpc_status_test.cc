@@ -57,6 +57,16 @@ TEST(GrpcStatusTest, LeavesOutWhatIsNotThere) {
   EXPECT_TRUE(ToGrpcStatus(absl::OkStatus()).ok());
 }
 
+TEST(GrpcStatusTest, AQuestionAboutLostCommitsIsNoFaultOfTheServer) {
+  EXPECT_TRUE(IsServerFault(DataLoss("a file is damaged")));
+  EXPECT_TRUE(IsServerFault(absl::InternalError("a bug")));
+  EXPECT_TRUE(IsServerFault(absl::UnknownError("a bug")));
+  EXPECT_FALSE(IsServerFault(
+      MakeError(absl::StatusCode::kDataLoss, "LOST_COMMIT", "known_at 7 is lost", "known_at")));
+  EXPECT_FALSE(IsServerFault(InvalidArgument("no")));
+  EXPECT_FALSE(IsServerFault(absl::OkStatus()));
+}
+
 TEST(GrpcStatusTest, LongErrorsFitIntoTrailers) {
   std::string text;
   for (int i = 0; i < 100'000; ++i) text += "é";

@@ -74,7 +74,7 @@ grpc::Status Method::Ended(const grpc::CallbackServerContext& context, const abs
   const int64_t micros = SteadyMicros() - began_steady_micros;
   CounterOf(status.code())->Add();
   latency_->Observe(micros);
-  const bool fault = IsServerFault(status.code());
+  const bool fault = IsServerFault(status);
   if (!fault && !host_->options().access_log) return ToGrpcStatus(status);
 
   const std::string request_id = RequestId(context);
