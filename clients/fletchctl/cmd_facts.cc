@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "command.h"
+#include "count_text.h"
 #include "result.h"
 
 namespace fletch::ctl {
@@ -39,8 +40,8 @@ void PrintCommit(const Response& response, const char* what, const Context& cont
         {{"rows", response.rows()}, {"commit_seq", response.commit_seq()}, {"commit_time", time}});
     return;
   }
-  Print(absl::StrCat(what, " ", response.rows(), " rows in commit ", response.commit_seq(), " at ",
-                     time, "\n"));
+  Print(absl::StrCat(what, " ", CountText(response.rows(), "row"), " in commit ",
+                     response.commit_seq(), " at ", time, "\n"));
 }
 
 absl::Status Delete(const FactArgs& args, const Context& context) {

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "command.h"
+#include "count_text.h"
 #include "result.h"
 #include "table.h"
 
@@ -102,7 +103,7 @@ absl::Status History(const HistoryArgs& args, const Context& context) {
   } while (!request.page_token().empty());
   if (context.json) return absl::OkStatus();
   if (facts > 0) Print(table->ToText());
-  Print(absl::StrCat(facts, " facts, read_seq ", read_seq, "\n"));
+  Print(absl::StrCat(CountText(facts, "fact"), ", read_seq ", read_seq, "\n"));
   return absl::OkStatus();
 }
 

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "command.h"
+#include "count_text.h"
 #include "filter.h"
 #include "records.h"
 #include "result.h"
@@ -56,7 +57,10 @@ absl::StatusOr<v1::SearchRequest> ToRequest(const SearchArgs& args) {
   if (args.index.find(':') == std::string::npos) {
     return UsageError(absl::StrCat("'", args.index, "' is not an index; write view:field"));
   }
-  if (args.keys.empty() == args.vector.empty()) {
+  if (!args.keys.empty() && !args.vector.empty()) {
+    return UsageError("--key and --vector are both given; give one of the two");
+  }
+  if (args.keys.empty() && args.vector.empty()) {
     return UsageError("say what to look for: --key NAME=VALUE or --vector 0.1,0.2,…");
   }
   if (!args.vector.empty()) CTL_RETURN_IF_ERROR(PutVector(args.vector, request));
@@ -89,14 +93,15 @@ void PrintTable(const v1::SearchResponse& answer) {
     table.Add(std::move(cells));
   }
   if (answer.hit_count() > 0) Print(table.ToText());
-  Print(absl::StrCat(answer.hit_count(), " hits, as_of ",
+  Print(absl::StrCat(CountText(answer.hit_count(), "hit"), ", as_of ",
                      client::FormatTimeMicros(answer.as_of_micros()), ", read_seq ",
                      answer.read_seq(), "\n"));
   if (!answer.has_plan()) return;
   const v1::SearchPlan& plan = answer.plan();
   Print(absl::StrCat("plan: ", plan.strategy(), ", selectivity ", plan.selectivity(), ", ",
-                     plan.candidates_visited(), " candidates visited, ", plan.segments(),
-                     " segments, ", plan.buffered_vectors(), " buffered vectors\n"));
+                     CountText(plan.candidates_visited(), "candidate"), " visited, ",
+                     CountText(plan.segments(), "segment"), ", ",
+                     CountText(plan.buffered_vectors(), "buffered vector"), "\n"));
 }
 
 void PrintDocument(const v1::SearchResponse& answer) {

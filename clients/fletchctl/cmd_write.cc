@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "batcher.h"
 #include "command.h"
+#include "count_text.h"
 #include "progress.h"
 #include "records.h"
 #include "result.h"
@@ -58,11 +59,12 @@ class Sender {
     return stream_.Finish();
   }
 
-  // "lines 2 to 10001: "
+  // "lines 2 to 10001: ", "line 2: "
   std::string RefusedLines() {
     std::lock_guard lock(mutex_);
     if (refused_index_ >= lines_.size()) return "";
     const auto& [first, last] = lines_[refused_index_];
+    if (first == last) return absl::StrCat("line ", first, ": ");
     return absl::StrCat("lines ", first, " to ", last, ": ");
   }
 
@@ -102,8 +104,9 @@ void PrintSummary(const client::WriteSummary& summary, const Context& context) {
                {"commit_seq", summary.last_commit_seq}});
     return;
   }
-  Print(absl::StrCat("wrote ", summary.rows_committed, " rows in ", summary.requests_committed,
-                     " commits; the newest is ", summary.last_commit_seq, "\n"));
+  Print(absl::StrCat("wrote ", CountText(summary.rows_committed, "row"), " in ",
+                     CountText(summary.requests_committed, "commit"), "; the newest is ",
+                     summary.last_commit_seq, "\n"));
 }
 
 absl::Status Write(const WriteArgs& args, const Context& context) {
@@ -122,10 +125,11 @@ absl::Status Write(const WriteArgs& args, const Context& context) {
   // What was sent before an error is committed or not, and either way the user is told.
   const absl::StatusOr<client::WriteSummary> summary = sender.Finish();
   const uint64_t rows = sender.RowsCommitted();
-  const std::string before = absl::StrCat(" (", rows, " rows before it are committed)");
+  const std::string before = absl::StrCat(" (", CountText(rows, "row"), " committed before it)");
   if (summary.ok() && !summary->first_refusal.ok()) {
-    return Prefixed(summary->first_refusal, absl::StrCat(sender.RefusedLines(), rows,
-                                                         " other rows are committed; refused: "));
+    return Prefixed(
+        summary->first_refusal,
+        absl::StrCat(sender.RefusedLines(), CountText(rows, "other row"), " committed; refused: "));
   }
   if (!sent.ok()) return Prefixed(sent, absl::StrCat(args.file, before, ": "));
   if (!summary.ok()) return summary.status();

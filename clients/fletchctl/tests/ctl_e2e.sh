@@ -108,13 +108,13 @@ SFO,2001-01-01T00:00:00Z,11.5
 SFO,2001-01-02 00:00:00,12
 JFK,2001-01-01,
 C
-check "write CSV" 0 "wrote 3 rows in 1 commits; the newest is *" "$ctl" write weather weather.csv
+check "write CSV" 0 "wrote 3 rows in 1 commit; the newest is *" "$ctl" write weather weather.csv
 check "write JSON lines" 0 '{"rows":3,"commits":2,"commit_seq":*}' "$ctl" --json write departures - --format jsonl <<'J'
 {"airport":"SFO","flight":1,"event_timestamp":"2001-01-01T00:00:00Z","delay_min":5}
 {"airport":"SFO","flight":2,"event_timestamp":"2001-01-01T00:00:00Z","delay_min":null}
 {"airport":"SFO","flight":3,"event_timestamp":"2001-01-01T00:00:00Z"}
 J
-check "write vectors" 0 "wrote 4 rows in 1 commits*" "$ctl" write profile - <<'C'
+check "write vectors" 0 "wrote 4 rows in 1 commit*" "$ctl" write profile - <<'C'
 airport,event_timestamp,vec
 SFO,2001-01-01,"[1,0]"
 OAK,2001-01-01,"[0.9,0.1]"
@@ -123,7 +123,7 @@ LAX,2001-01-01,"[1,0.5]"
 C
 check "bad cell" 2 "fletchctl: -*line 2: temperature_c: 'warm' is not of type DOUBLE*" \
   "$ctl" write weather - <<< $'airport,event_timestamp,temperature_c\nSFO,2001-01-03,warm'
-check "refused by the daemon" 1 "fletchctl: OUT_OF_RANGE: lines 2 to 2: *" \
+check "refused by the daemon" 1 "fletchctl: OUT_OF_RANGE: line 2: 0 other rows committed; refused: *more than 5m (max_future_skew*" \
   "$ctl" write weather - <<< $'airport,event_timestamp,temperature_c\nSFO,2999-01-03,1'
 check "Parquet" 2 "*python3 -m fletch write*" "$ctl" write weather a.parquet
 
@@ -175,20 +175,21 @@ check "search by vector" 0 '{"as_of":*"hits":\[{"keys":{"airport":"JFK"},"score"
   "$ctl" search profile:vec --vector 0,1 --top-k 1 --exact --explain --json
 check "search with a filter and features" 0 "airport*
 SFO *12
-1 hits*" "$ctl" search profile:vec --vector 1,0 --filter "weather:temperature_c between 10 and 20 and not weather:note is null" \
+1 hit,*" "$ctl" search profile:vec --vector 1,0 --filter "weather:temperature_c between 10 and 20 and not weather:note is null" \
   --features weather:temperature_c
 check "search as of" 0 "0 hits*" "$ctl" search profile:vec --vector 1,0 --as-of 2000-01-01
+check "search by key and vector" 2 "*give one of the two*" "$ctl" search profile:vec --vector 1,0 --key airport=SFO
 check "bad filter" 2 "*filter: *\^" "$ctl" search profile:vec --vector 1,0 --filter "weather:temperature_c ="
 
 # --- delete, retract
-check "delete" 0 "deleted 1 rows in commit *" "$ctl" delete weather --key airport=SFO --at 2001-01-05
+check "delete" 0 "deleted 1 row in commit *" "$ctl" delete weather --key airport=SFO --at 2001-01-05
 check "it is gone" 0 "*<NOT_FOUND>*" "$ctl" read --features weather:note --key airport=SFO
-check "retract the deletion" 0 "retracted 1 rows *" \
+check "retract the deletion" 0 "retracted 1 row *" \
   "$ctl" retract weather --key airport=SFO --at 2001-01-05 --tombstones
 check "retract the newest row" 0 '{"rows":1,"commit_seq":*}' \
   "$ctl" retract weather --key airport=SFO --at 2001-01-02 --json
 check "the older row shows" 0 "*11.5*" "$ctl" read --features weather:temperature_c --key airport=SFO
-check "retract by event key" 0 "retracted 1 rows*" \
+check "retract by event key" 0 "retracted 1 row*" \
   "$ctl" retract departures --key airport=SFO --key flight=2 --at 2001-01-01
 check "two departures are left" 0 "*2 facts*" "$ctl" history departures
 check "delete now" 0 "deleted 2 rows*" "$ctl" delete weather --key airport=SFO,JFK
