@@ -12,7 +12,7 @@ trap '[ -z "$daemon" ] || kill "$daemon" 2>/dev/null || true; rm -rf "$work"' EX
 fail() { echo "install_test: $*" >&2; exit 1; }
 
 cmake --install "$build" --prefix "$work/prefix" > "$work/install.log" || { cat "$work/install.log" >&2; fail "cmake --install"; }
-cmake -S "$here/foreign" -B "$work/foreign" -DCMAKE_PREFIX_PATH="$work/prefix" > "$work/configure.log" 2>&1 ||
+cmake -G Ninja -S "$here/foreign" -B "$work/foreign" -DCMAKE_PREFIX_PATH="$work/prefix" > "$work/configure.log" 2>&1 ||
   { cat "$work/configure.log" >&2; fail "find_package(fletch)"; }
 cmake --build "$work/foreign" > "$work/build.log" 2>&1 || { cat "$work/build.log" >&2; fail "building the foreign project"; }
 # Nothing of the installed package may lead back to the build tree.
