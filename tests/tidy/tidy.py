@@ -29,6 +29,7 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
     ("spdx", "tests/golden/"): "golden files are bytes that must never change",
     ("spdx", "deploy/demo/"): "data; its licence stands in the folder's README",
     ("length", "deploy/demo/"): "data",
+    ("test", "tests/nightly.sh"): "takes a night",
 }
 
 # A foreign library's header -> the places that may include it: one file, or the rooms that speak the wire.
