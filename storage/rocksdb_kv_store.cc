@@ -31,7 +31,8 @@ constexpr size_t kProtectionBytesPerKey = 8;  // the only other choice of this r
 constexpr int64_t kDiskFullRetryMs = 1000;    // somebody has to free space first
 constexpr double kBloomBitsPerKey = 10;       // 1 % false positives
 // A training join seeks once a row and view, in every sorted run that there is. Both were measured
-// to take up to a third off its CPU together, and to cost writes nothing that could be told.
+// to take up to a third off its CPU together; what they cost writes was within the noise, some per
+// cent.
 constexpr int kFactRunsBeforeMerge = 2;
 constexpr size_t kFactBlockBytes = 16 << 10;
 
