@@ -15,17 +15,10 @@
 #include "base/mutex.h"
 #include "fletch/v1/registry.pb.h"
 #include "server/engine/types.h"
+#include "server/engine/view.h"
 #include "storage/kv_store.h"
-#include "storage/row_codec.h"
-#include "storage/schema.h"
 
 namespace fletch {
-
-// A view's schema with its layout. Immutable.
-struct View {
-  ViewSchema schema;
-  RowLayout layout;
-};
 
 // A service: its selection with every view pinned to the version it was applied with. Immutable.
 struct Service {
