@@ -44,7 +44,13 @@ struct DataType {
 std::string DataTypeName(const DataType& type);
 
 // The numbers are those of fletch.v1.CellStatus.
-enum class CellStatus : uint8_t { kPresent = 0, kNullValue = 1, kNotFound = 2, kOutsideMaxAge = 3 };
+enum class CellStatus : uint8_t {
+  kPresent = 0,
+  kNullValue = 1,
+  kNotFound = 2,
+  kOutsideMaxAge = 3,
+  kOutOfRetention = 4
+};
 
 // Stands for "no event timestamp" in Column::event_times.
 inline constexpr int64_t kUnsetTime = std::numeric_limits<int64_t>::min();

@@ -5,9 +5,11 @@
 #define FLETCH_SERVER_ENGINE_CATALOG_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -36,6 +38,9 @@ class CatalogSnapshot {
   // when it has others).
   virtual absl::StatusOr<std::shared_ptr<const View>> FindView(std::string_view project,
                                                                std::string_view view_ref) const = 0;
+  // The same of all three kinds of views, which share their names.
+  virtual absl::StatusOr<AnyView> FindAnyView(std::string_view project,
+                                              std::string_view view_ref) const = 0;
   // nullptr: not (any more) there.
   virtual std::shared_ptr<const View> FindViewById(ViewId view_id) const = 0;
   virtual absl::StatusOr<std::shared_ptr<const Service>> FindService(
@@ -44,6 +49,14 @@ class CatalogSnapshot {
   virtual absl::Status CheckProject(std::string_view project) const = 0;
   // Every version of every view.
   virtual std::vector<std::shared_ptr<const View>> AllViews() const = 0;
+  // Every version of every aggregation view.
+  virtual std::vector<std::shared_ptr<const AggregationView>> AllAggregationViews() const = 0;
+  // NOT_FOUND names it.
+  virtual absl::StatusOr<std::pair<EntityId, std::vector<KeyFieldSchema>>> FindEntity(
+      std::string_view project, std::string_view name) const = 0;
+  // What reads what, without training sets. upstream and downstream of the object.
+  virtual absl::StatusOr<v1::GetLineageResponse> GetLineage(
+      const v1::GetLineageRequest& request) const = 0;
   // Objects for the RPCs.
   virtual absl::StatusOr<v1::GetResponse> Get(const v1::GetRequest& request) const = 0;
   virtual absl::StatusOr<v1::ListResponse> List(const v1::ListRequest& request) const = 0;
@@ -58,9 +71,15 @@ class Catalog {
 
   virtual std::shared_ptr<const CatalogSnapshot> Snapshot() const = 0;
 
+  // Who else reads a view besides services: names of the training sets that read "view@vN" of a
+  // project. Asked before a breaking change and a deletion.
+  using Readers =
+      std::function<std::vector<std::string>(std::string_view project, std::string_view view_ref)>;
+
   // As RegistryService.Apply. Checks all names, types and limits of the specs (field paths
   // "objects[i].feature_view.fields[j].type"). Persisted (synced) before the snapshot changes.
-  virtual absl::StatusOr<v1::ApplyResponse> Apply(const v1::ApplyRequest& request) = 0;
+  virtual absl::StatusOr<v1::ApplyResponse> Apply(const v1::ApplyRequest& request,
+                                                  const Readers& training_sets) = 0;
 
   // As RegistryService.Delete. A view's facts and latest rows go in the same store batch. Returns
   // its views.
@@ -68,7 +87,9 @@ class Catalog {
     uint64_t revision = 0;
     std::vector<std::shared_ptr<const View>> views;
   };
-  virtual absl::StatusOr<Deleted> Delete(const v1::DeleteObjectRequest& request) = 0;
+  // FAILED_PRECONDITION names services, views and training sets that read it.
+  virtual absl::StatusOr<Deleted> Delete(const v1::DeleteObjectRequest& request,
+                                         const Readers& training_sets) = 0;
 };
 
 }  // namespace fletch

@@ -17,6 +17,9 @@
 #include "base/call.h"
 #include "base/clock.h"
 #include "base/metrics.h"
+#include "fletch/v1/admin.pb.h"
+#include "fletch/v1/historical.pb.h"
+#include "fletch/v1/ingest.pb.h"
 #include "server/engine/catalog.h"
 #include "server/engine/feature_plan.h"
 #include "server/engine/types.h"
@@ -26,7 +29,18 @@ namespace fletch {
 
 struct EngineOptions {
   uint64_t online_budget_bytes = 4ull << 30;  // of the online table
-  bool background = true;  // run maintenance (graph building) in a thread of its own
+  bool background = true;  // run maintenance (graphs, folding, retention, audits) in threads
+  uint64_t window_budget_bytes = 2ull << 30;  // of events kept for online windows
+  size_t join_threads = 0;                    // that share one training read; 0: one a core
+  double parity_sample = 0.001;               // share of online requests asked again
+};
+
+// Spine batches that were joined together. Batch may be called from several threads.
+class JoinedSpine {
+ public:
+  virtual ~JoinedSpine() = default;
+  // The columns of batch i, rows in spine order. Once a batch: what it holds is given away.
+  virtual absl::StatusOr<std::vector<Column>> Batch(size_t i, const Call& call) = 0;
 };
 
 // A training read that was admitted: plan, K and mode are fixed. Thread-compatible.
@@ -35,10 +49,32 @@ class HistoricalRead {
   virtual ~HistoricalRead() = default;
   virtual const FeaturePlan& plan() const = 0;
   virtual uint64_t read_seq() const = 0;
-  // The columns of one spine batch, rows in spine order. Blocks. INVALID_ARGUMENT: null key or time
-  // with its row (field paths "keys.NAME", "timestamps"); FAILED_PRECONDITION: AS_SERVED and a
-  // timestamp beyond the clock, with its row.
-  virtual absl::StatusOr<std::vector<Column>> Join(const SpineBatch& spine, const Call& call) = 0;
+  // Joins the batches in one pass over the facts: their rows are sorted together, so more rows at
+  // once cost less each. Blocks; memory is that of the batches and of the rows found.
+  // INVALID_ARGUMENT: null key or time with its row (field paths
+  // "keys.NAME", "timestamps"); FAILED_PRECONDITION: AS_SERVED and a timestamp beyond the clock,
+  // with its row; OUT_OF_RANGE (BEFORE_HORIZON): the first row before a view's horizon and how
+  // many there are. Then none of the batches is answered.
+  virtual absl::StatusOr<std::unique_ptr<JoinedSpine>> Join(std::vector<SpineBatch> batches,
+                                                            const Call& call) = 0;
+};
+
+// A training set in the making: nothing is kept unless Finish succeeds. Thread-compatible.
+class TrainingSetWriter {
+ public:
+  virtual ~TrainingSetWriter() = default;
+  // Stores one spine batch and joins it for the digest. Blocks. Errors as HistoricalRead::Join.
+  // Returns the rows kept so far.
+  virtual absl::StatusOr<uint64_t> Add(SpineBatch batch, const Call& call) = 0;
+  // ALREADY_EXISTS when the name was taken meanwhile; INVALID_ARGUMENT without a batch.
+  virtual absl::StatusOr<v1::TrainingSet> Finish(const Call& call) = 0;
+};
+
+struct TrainingSetBatch {
+  v1::TrainingSet info;
+  SpineBatch spine;
+  std::shared_ptr<const FeaturePlan> plan;
+  std::vector<Column> columns;  // empty when only described
 };
 
 // Thread-safe. Every call may block (disk, locks) except TryGetOnline and the getters.
@@ -57,6 +93,7 @@ class Engine {
   absl::StatusOr<v1::GetResponse> Get(const v1::GetRequest& request) const;
   absl::StatusOr<v1::ListResponse> List(const v1::ListRequest& request) const;
   absl::StatusOr<v1::DeleteObjectResponse> Delete(const v1::DeleteObjectRequest& request);
+  absl::StatusOr<v1::GetLineageResponse> GetLineage(const v1::GetLineageRequest& request) const;
 
   // Each checks and encodes in the calling thread and then calls `done` exactly once: at once on a
   // refusal, from the commit thread once the commit is applied. RESOURCE_EXHAUSTED (QUEUE_FULL)
@@ -65,6 +102,14 @@ class Engine {
   void Write(WriteRequest request, const Call& call, WriteDone done);
   void DeleteRows(KeyedRequest request, const Call& call, WriteDone done);
   void Retract(KeyedRequest request, const Call& call, WriteDone done);
+
+  // As IngestService.Erase and AdminService; these block until it is done.
+  absl::StatusOr<v1::EraseResponse> Erase(EraseRequest request, const Call& call);
+  absl::StatusOr<v1::ListErasuresResponse> ListErasures(
+      const v1::ListErasuresRequest& request) const;
+  absl::StatusOr<v1::CompactResponse> Compact(const v1::CompactRequest& request, const Call& call);
+  absl::StatusOr<v1::AuditParityResponse> AuditParity(const v1::AuditParityRequest& request,
+                                                      const Call& call);
 
   // The answer when memory alone can give it (or an error that needs nothing more); nullopt: ask
   // GetOnline on a thread that may block. Never waits.
@@ -75,6 +120,19 @@ class Engine {
   absl::StatusOr<std::unique_ptr<HistoricalRead>> BeginHistorical(const HistoricalHeader& header,
                                                                   const Call& call);
   absl::StatusOr<HistoryAnswer> GetHistory(const HistoryRequest& request, const Call& call) const;
+
+  // As HistoricalService. `description` and names are checked here.
+  absl::StatusOr<std::unique_ptr<TrainingSetWriter>> CreateTrainingSet(
+      const std::string& name, const std::string& description, const HistoricalHeader& header,
+      const Call& call);
+  absl::StatusOr<TrainingSetBatch> GetTrainingSet(const v1::GetTrainingSetRequest& request,
+                                                  const Call& call);
+  absl::StatusOr<v1::ListTrainingSetsResponse> ListTrainingSets(
+      const v1::ListTrainingSetsRequest& request) const;
+  absl::StatusOr<v1::VerifyTrainingSetResponse> VerifyTrainingSet(
+      const v1::VerifyTrainingSetRequest& request, const Call& call);
+  absl::Status DeleteTrainingSet(const v1::DeleteTrainingSetRequest& request);
+
   absl::StatusOr<SearchAnswer> Search(const SearchRequest& request, const Call& call);
 
   EngineStatus Status() const;

@@ -22,11 +22,14 @@ struct PlanField {
   size_t column = 0;  // of the answer
 };
 
-// A view read with one key: each of its fields that was asked for.
+// A view read with one key: each of its fields that was asked for, or that an expression needs.
 struct PlanView {
-  std::shared_ptr<const View> view;
-  std::vector<PlanField> fields;
+  std::shared_ptr<const View> view;                // stored rows; or
+  std::shared_ptr<const AggregationView> windows;  // windows over events: exactly one is set
+  std::vector<PlanField> fields;                   // of `windows`: field i is aggregation i
   bool reads_vectors = false;  // some field is a FLOAT_VECTOR: not in the online table
+
+  const RowLayout& layout() const { return view != nullptr ? view->layout : windows->layout; }
 };
 
 // Views of one entity that take the same key columns: one look-up a row serves them all.
@@ -38,6 +41,18 @@ struct PlanGroup {
   std::vector<PlanView> views;
 };
 
+// An on-demand view in one role: which of its expressions, and where their inputs come from.
+struct PlanExpressions {
+  static constexpr size_t kUnused = SIZE_MAX;
+  std::shared_ptr<const OnDemandView> view;
+  std::vector<PlanField> fields;  // field: the expression
+  std::vector<size_t> wanted;     // parallel to fields: the expressions
+  // Parallel to the inputs of view->program. A column of the plan, or a slot of the request's
+  // context; kUnused where neither.
+  std::vector<size_t> input_columns;
+  std::vector<size_t> input_slots;
+};
+
 struct PlanColumn {
   std::string ref;       // as asked
   std::string resolved;  // "view@v1:field"
@@ -46,11 +61,15 @@ struct PlanColumn {
 
 struct FeaturePlan {
   uint64_t catalog_revision = 0;
-  std::vector<PlanColumn> columns;
+  std::vector<PlanColumn> columns;  // what was asked, in order
+  // Columns columns.size() + i, read for expressions only and not answered.
+  std::vector<PlanColumn> hidden;
   std::vector<PlanGroup> groups;
-  std::vector<std::string> key_columns;    // all names the request must supply, each once
-  std::vector<KeyFieldSchema> key_fields;  // parallel: with their types
+  std::vector<PlanExpressions> expressions;  // evaluated after the groups; none reads another
+  std::vector<std::string> key_columns;      // all names the request must supply, each once
+  std::vector<KeyFieldSchema> key_fields;    // parallel: with their types
   absl::flat_hash_map<std::string, size_t> key_slot_by_name;
+  std::vector<FieldSchema> context;  // columns the request's context must supply, each once
   bool reads_vectors = false;
 };
 
@@ -73,6 +92,17 @@ struct BoundKeys {
 };
 absl::StatusOr<BoundKeys> BindKeys(const FeaturePlan& plan, absl::Span<const NamedColumn> keys,
                                    size_t row_count, std::string_view path);
+
+// The context's columns in the order of plan.context, coerced to their types and checked; of
+// row_count rows or of one. INVALID_ARGUMENT: a missing, unused or repeated name, or a column that
+// does not fit its type. Field path: `path`.NAME.
+struct BoundContext {
+  std::vector<const Column*> columns;
+  std::vector<std::unique_ptr<Column>> widened;  // keeps them alive
+};
+absl::StatusOr<BoundContext> BindContext(const FeaturePlan& plan,
+                                         absl::Span<const NamedColumn> context, size_t row_count,
+                                         std::string_view path);
 
 }  // namespace fletch
 

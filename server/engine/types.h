@@ -32,6 +32,7 @@ struct RowBatch {
   size_t row_count = 0;
   std::vector<NamedColumn> columns;  // join keys, event keys, fields
   std::vector<int64_t> event_times;
+  bool merge = false;  // fields left out keep what is known (ingest.proto, RowBatch.merge)
 };
 
 struct WriteRequest {
@@ -62,6 +63,14 @@ struct WriteReceipt {
   uint64_t rows = 0;
 };
 
+// Erase. Field paths: "keys.NAME".
+struct EraseRequest {
+  std::string project;
+  std::string entity;
+  size_t row_count = 0;
+  std::vector<NamedColumn> keys;  // all join keys
+};
+
 struct KnownAt {
   bool by_time = false;
   uint64_t commit_seq = 0;
@@ -85,6 +94,7 @@ struct OnlineRequest {
   Selection selection;
   size_t row_count = 0;
   std::vector<NamedColumn> keys;
+  std::vector<NamedColumn> request_context;  // of row_count rows, or of one for all
   std::optional<int64_t> as_of;
   std::optional<KnownAt> known_at;
   uint64_t min_seq = 0;
@@ -107,12 +117,14 @@ struct HistoricalHeader {
   std::optional<KnownAt> known_at;
   uint64_t min_seq = 0;
   bool event_times = false;
+  bool mark_out_of_range = false;  // OUT_OF_RETENTION cells instead of an error
 };
 
 struct SpineBatch {
   size_t row_count = 0;
   std::vector<NamedColumn> keys;
   std::vector<int64_t> timestamps;
+  std::vector<NamedColumn> request_context;  // of row_count rows, or of one for all
 };
 
 struct HistoryRequest {
@@ -163,6 +175,7 @@ struct SearchRequest {
   size_t top_k = 10;
   std::optional<FilterSpec> filter;
   std::optional<Selection> hydrate;
+  std::vector<NamedColumn> request_context;  // of one row; for hydration
   std::optional<int64_t> as_of;
   std::optional<KnownAt> known_at;
   uint64_t min_seq = 0;

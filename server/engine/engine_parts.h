@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// What an engine is made of. Private to engine*.cc.
+#ifndef FLETCH_SERVER_ENGINE_ENGINE_PARTS_H_
+#define FLETCH_SERVER_ENGINE_ENGINE_PARTS_H_
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "server/engine/collections.h"
+#include "server/engine/commit_pipeline.h"
+#include "server/engine/engine.h"
+#include "server/engine/online_reader.h"
+#include "server/engine/write_encoder.h"
+#include "storage/online_table.h"
+
+namespace fletch {
+
+// In the order in which they are made; they go in the reverse order, so the commit thread ends
+// before what it feeds.
+struct Engine::Parts {
+  std::unique_ptr<KvStore> store;
+  const Clock* clock;
+  std::unique_ptr<Catalog> catalog;
+  std::unique_ptr<OnlineTable> online;
+  std::unique_ptr<Collections> collections;
+  PlanCache plans;
+  std::unique_ptr<CommitPipeline> pipeline;
+
+  // What a read asks about.
+  struct Moment {
+    int64_t as_of = 0;
+    uint64_t read_seq = 0;
+  };
+  absl::StatusOr<Moment> Resolve(std::optional<int64_t> as_of,
+                                 const std::optional<KnownAt>& known_at, uint64_t min_seq,
+                                 const Call& call);
+  absl::Status LoadLatest();
+  // The plan, from a catalog at which it was resolved.
+  absl::StatusOr<std::shared_ptr<const FeaturePlan>> Plan(const std::string& project,
+                                                          const Selection& selection) {
+    return plans.Get(*catalog->Snapshot(), project, selection);
+  }
+  void Submit(absl::StatusOr<EncodedWrite> write, const std::string& project,
+              const std::string& request_id, Durability durability, uint64_t payload_hash,
+              const Call& call, WriteDone done);
+  void AddGauges(MetricRegistry* metrics);
+};
+
+}  // namespace fletch
+
+#endif  // FLETCH_SERVER_ENGINE_ENGINE_PARTS_H_

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is asked: online, historical, history, search.
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "server/engine/engine_parts.h"
+#include "server/engine/history.h"
+#include "server/engine/search.h"
+#include "server/engine/snapshot.h"
+#include "server/engine/time_text.h"
+#include "server/engine/training_join.h"
+
+namespace fletch {
+
+// K first, then T, so that every commit of K was made when T is.
+absl::StatusOr<Engine::Parts::Moment> Engine::Parts::Resolve(std::optional<int64_t> as_of,
+                                                             const std::optional<KnownAt>& known_at,
+                                                             uint64_t min_seq, const Call& call) {
+  if (min_seq > pipeline->applied_seq()) RETURN_IF_ERROR(pipeline->WaitForSeq(min_seq, call));
+  Moment moment{0, pipeline->applied_seq()};
+  if (known_at.has_value()) {
+    ASSIGN_OR_RETURN(moment.read_seq, pipeline->Resolve(*known_at));
+  }
+  const int64_t now = clock->NowMicros();
+  moment.as_of = as_of.value_or(now);
+  if (moment.as_of > now) {
+    return OutOfRange(
+        absl::StrCat("as_of ", TimeText(moment.as_of), " lies after the daemon's clock (",
+                     TimeText(now), "); ask about now or the past"),
+        "as_of");
+  }
+  return moment;
+}
+
+std::optional<absl::StatusOr<OnlineAnswer>> Engine::TryGetOnline(const OnlineRequest& request,
+                                                                 const Call& call) {
+  if (request.min_seq > applied_seq()) return std::nullopt;
+  if (request.known_at.has_value() && request.known_at->by_time) return std::nullopt;
+  absl::StatusOr<std::optional<OnlineAnswer>> answer =
+      ReadOnline(request, /*may_block=*/false, call);
+  if (!answer.ok()) return answer.status();
+  if (!answer->has_value()) return std::nullopt;
+  return **std::move(answer);
+}
+
+absl::StatusOr<OnlineAnswer> Engine::GetOnline(const OnlineRequest& request, const Call& call) {
+  ASSIGN_OR_RETURN(std::optional<OnlineAnswer> answer,
+                   ReadOnline(request, /*may_block=*/true, call));
+  return std::move(answer).value();
+}
+
+absl::StatusOr<std::optional<OnlineAnswer>> Engine::ReadOnline(const OnlineRequest& request,
+                                                               bool may_block, const Call& call) {
+  RETURN_IF_ERROR(call.Check());
+  OnlineAnswer answer;
+  ASSIGN_OR_RETURN(answer.plan, parts_->Plan(request.project, request.selection));
+  ASSIGN_OR_RETURN(Parts::Moment moment,
+                   parts_->Resolve(request.as_of, request.known_at, request.min_seq, call));
+  answer.as_of = moment.as_of;
+  answer.read_seq = moment.read_seq;
+  Snapshot snapshot(parts_->online.get(), parts_->store.get(), moment.as_of, moment.read_seq);
+  ASSIGN_OR_RETURN(auto columns, ReadFeatures(*answer.plan, request.keys, request.row_count,
+                                              request.event_times, may_block, call, &snapshot));
+  if (!columns.has_value()) return std::nullopt;
+  answer.columns = *std::move(columns);
+  return answer;
+}
+
+namespace {
+
+class AdmittedRead : public HistoricalRead {
+ public:
+  AdmittedRead(std::shared_ptr<const FeaturePlan> plan, const HistoricalHeader& header,
+               uint64_t read_seq, const KvStore* store, const Clock* clock,
+               CommitPipeline* pipeline)
+      : plan_(std::move(plan)),
+        as_served_(header.mode == KnownAtMode::kAsServed),
+        event_times_(header.event_times),
+        read_seq_(read_seq),
+        store_(store),
+        clock_(clock),
+        pipeline_(pipeline) {}
+
+  const FeaturePlan& plan() const override { return *plan_; }
+  uint64_t read_seq() const override { return read_seq_; }
+
+  absl::StatusOr<std::vector<Column>> Join(const SpineBatch& spine, const Call& call) override {
+    RETURN_IF_ERROR(call.Check());
+    std::vector<uint64_t> known_at = {read_seq_};
+    if (as_served_ && spine.row_count > 0) {
+      RETURN_IF_ERROR(CheckReached(spine));
+      ASSIGN_OR_RETURN(known_at, pipeline_->ResolveTimes(spine.timestamps));
+      read_seq_ = std::max(read_seq_, *std::max_element(known_at.begin(), known_at.end()));
+    }
+    return JoinSpine(*plan_, *store_, spine, known_at, event_times_, call);
+  }
+
+ private:
+  absl::Status CheckReached(const SpineBatch& spine) const {
+    const int64_t now = clock_->NowMicros();
+    for (size_t row = 0; row < spine.timestamps.size(); ++row) {
+      if (spine.timestamps[row] <= now) continue;
+      return FailedPrecondition(
+          "NOT_YET_KNOWN",
+          absl::StrCat("the timestamp of spine row ", row,
+                       " lies after the daemon's clock, so nothing was served then"),
+          "timestamps");
+    }
+    return absl::OkStatus();
+  }
+
+  const std::shared_ptr<const FeaturePlan> plan_;
+  const bool as_served_;
+  const bool event_times_;
+  uint64_t read_seq_;
+  const KvStore* const store_;
+  const Clock* const clock_;
+  CommitPipeline* const pipeline_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<HistoricalRead>> Engine::BeginHistorical(
+    const HistoricalHeader& header, const Call& call) {
+  RETURN_IF_ERROR(call.Check());
+  ASSIGN_OR_RETURN(auto plan, parts_->Plan(header.project, header.selection));
+  ASSIGN_OR_RETURN(Parts::Moment moment,
+                   parts_->Resolve(std::nullopt, header.known_at, header.min_seq, call));
+  return std::make_unique<AdmittedRead>(std::move(plan), header, moment.read_seq,
+                                        parts_->store.get(), parts_->clock, parts_->pipeline.get());
+}
+
+absl::StatusOr<HistoryAnswer> Engine::GetHistory(const HistoryRequest& request,
+                                                 const Call& call) const {
+  RETURN_IF_ERROR(call.Check());
+  auto view = parts_->catalog->Snapshot()->FindView(request.project, request.feature_view);
+  if (!view.ok()) return PrefixField(view.status(), "feature_view");
+  uint64_t read_seq = 0;
+  if (request.page_token.empty()) {
+    ASSIGN_OR_RETURN(Parts::Moment moment,
+                     parts_->Resolve(std::nullopt, request.known_at, 0, call));
+    read_seq = moment.read_seq;
+  } else {
+    ASSIGN_OR_RETURN(read_seq, PageTokenSeq(request.page_token));
+  }
+  return ReadHistoryPage(*parts_->store, **view, request, read_seq);
+}
+
+absl::StatusOr<SearchAnswer> Engine::Search(const SearchRequest& request, const Call& call) {
+  RETURN_IF_ERROR(call.Check());
+  auto catalog = parts_->catalog->Snapshot();
+  ASSIGN_OR_RETURN(IndexedField index, FindIndexedField(*catalog, request.project, request.index));
+  std::shared_ptr<VectorCollection> collection =
+      parts_->collections->Find(index.view->schema.view_id, index.field);
+  if (collection == nullptr) {
+    return NotFound(absl::StrCat("index ", request.index, " was deleted meanwhile"), "index");
+  }
+  ASSIGN_OR_RETURN(Parts::Moment moment,
+                   parts_->Resolve(request.as_of, request.known_at, request.min_seq, call));
+  SearchContext context{catalog.get(), collection.get(), parts_->online.get(), parts_->store.get(),
+                        &parts_->plans};
+  return RunSearch(context, request, moment.as_of, moment.read_seq, call);
+}
+
+}  // namespace fletch
