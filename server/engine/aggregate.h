@@ -7,8 +7,12 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "storage/row_codec.h"
+#include "storage/schema.h"
 #include "storage/value.h"
 
 namespace fletch {
@@ -43,8 +47,8 @@ struct Aggregation {
   DataType type;              // of its value
 };
 
-// The type of the value over an input of type `input` (nullopt: no column). INVALID_ARGUMENT, saying
-// which functions take it, when the function does not:
+// The type of the value over an input of type `input` (nullopt: no column). INVALID_ARGUMENT,
+// saying which functions take it, when the function does not:
 //   count: any input or none -> INT64. sum: INT32, INT64 -> INT64; FLOAT, DOUBLE -> DOUBLE.
 //   mean, variance, stddev, approx_percentile: INT32, INT64, FLOAT, DOUBLE -> DOUBLE.
 //   min, max: INT32, INT64, FLOAT, DOUBLE, TIMESTAMP -> the same.
@@ -52,6 +56,12 @@ struct Aggregation {
 //   count_distinct: any scalar but JSON, FLOAT_VECTOR -> INT64; top_k: the same inputs -> an array.
 absl::StatusOr<DataType> AggregateType(AggregateFunction function,
                                        const std::optional<DataType>& input);
+
+// The fields of an aggregation view's rows: field i is the value of aggregation i (null:
+// NULL_VALUE; a count is never null), field n + i, a TIMESTAMP, the event time of the newest event
+// that it counted (null: unset). RowLayout(these) is AggregationView::layout.
+std::vector<FieldSchema> AggregationFields(absl::Span<const Aggregation> aggregations);
+RowLayout MakeAggregationLayout(absl::Span<const Aggregation> aggregations);
 
 }  // namespace fletch
 
