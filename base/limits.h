@@ -51,7 +51,13 @@ inline constexpr size_t kCommitQueueRequests = 4096;  // waiting writers; beyond
 inline constexpr size_t kCommitQueueBytes = 256u
                                             << 20;  // bytes waiting; beyond: RESOURCE_EXHAUSTED
 inline constexpr size_t kRequestIdsRemembered =
-    100'000;                                           // newest commits whose request ids are known
+    100'000;                                   // newest commits whose request ids are known
+inline constexpr size_t kFactsPerBlock = 128;  // one entity's, folded; more pay no more in a join
+inline constexpr size_t kFactBlockBytes =
+    64u << 10;  // rows of a block, about: a read takes the whole block from disk
+inline constexpr size_t kMaxFactBlockBytes =
+    1u << 20;  // an instant stays in one block; larger ones stay single facts
+inline constexpr size_t kFoldRows = 32;  // unfolded facts of an entity that are worth a fold
 inline constexpr uint64_t kCommitSeqBlock = 1u << 16;  // numbers reserved by one synced write
 
 }  // namespace fletch::limits

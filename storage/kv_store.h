@@ -14,18 +14,21 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 
 namespace fletch {
 
 // Key spaces; FORMAT.md says what each holds. Keys are ordered as unsigned bytes.
 enum class Family : uint8_t {
-  kMeta = 0,      // catalog, commit reservations, lost ranges
-  kFacts = 1,     // every fact
-  kLatest = 2,    // the newest row of each (view, entity)
-  kRequests = 3,  // request ids -> commit
-  kCommits = 4,   // commit times
+  kMeta = 0,          // catalog, commit reservations, lost ranges
+  kFacts = 1,         // facts, one a key: those that were not folded yet
+  kLatest = 2,        // the newest row of each (view, entity)
+  kRequests = 3,      // request ids -> commit
+  kCommits = 4,       // commit times
+  kBlocks = 5,        // facts, many of one entity a key
+  kTrainingSets = 6,  // spines and recipes of training sets
 };
-inline constexpr int kFamilyCount = 5;
+inline constexpr int kFamilyCount = 7;
 
 // Changes applied together, in order. Not thread-safe.
 class KvBatch {
@@ -69,6 +72,13 @@ class KvIterator {
   virtual absl::Status status() const = 0;
 };
 
+// Keys of one family in [begin, end).
+struct KeyRange {
+  Family family = Family::kMeta;
+  std::string begin;
+  std::string end;
+};
+
 // Thread-safe.
 class KvStore {
  public:
@@ -81,8 +91,17 @@ class KvStore {
   virtual absl::StatusOr<std::optional<std::string>> Get(Family family,
                                                          std::string_view key) const = 0;
   virtual std::unique_ptr<KvIterator> NewIterator(Family family) const = 0;
-  // As NewIterator, of a state frozen now: newer writes are never seen.
-  virtual std::unique_ptr<KvIterator> NewSnapshotIterator(Family family) const = 0;
+  // One iterator each of `families`, all of one state frozen now: of a batch written meanwhile they
+  // see all or nothing, and newer writes are never seen. They keep what they can see on disk until
+  // they go.
+  virtual std::vector<std::unique_ptr<KvIterator>> NewIterators(
+      absl::Span<const Family> families) const = 0;
+  // Rewrites `ranges`, so that afterwards no file holds a key or value there that was deleted or
+  // overwritten before the call: no table, no write-ahead log, no manifest; unless an iterator made
+  // before still lives, then when the next Compact after its end returns. Reads and writes go on
+  // beside. Takes as long as it takes to read and write the tables that touch the ranges.
+  // UNAVAILABLE (reason STORE_READ_ONLY), RESOURCE_EXHAUSTED (DISK_FULL) or DATA_LOSS as Write.
+  virtual absl::Status Compact(absl::Span<const KeyRange> ranges) = 0;
   // Bytes of all files; 0 in memory.
   virtual uint64_t DiskBytes() const = 0;
 };

@@ -61,6 +61,10 @@ class KvStoreConformance : public testing::TestWithParam<MakeStoreHolder> {
     return pairs;
   }
 
+  std::unique_ptr<KvIterator> NewFrozen(Family family) {
+    return std::move(store().NewIterators({family})[0]);
+  }
+
   Pairs All(Family family) { return Forward(store().NewIterator(family).get()); }
 
   const std::unique_ptr<StoreHolder> holder_ = GetParam()();
@@ -178,19 +182,83 @@ TEST_P(KvStoreConformance, DeleteRangeLeavesItsEndAndNeighbours) {
   EXPECT_EQ(Get(Family::kFacts, "b"), "again");
 }
 
-TEST_P(KvStoreConformance, ASnapshotIteratorNeverSeesNewerWrites) {
+TEST_P(KvStoreConformance, FrozenIteratorsNeverSeeNewerWrites) {
   Put(Family::kFacts, "a", "1");
   Put(Family::kFacts, "b", "1");
-  const std::unique_ptr<KvIterator> first = store().NewSnapshotIterator(Family::kFacts);
+  const std::unique_ptr<KvIterator> first = NewFrozen(Family::kFacts);
   Put(Family::kFacts, "a", "2");
   Put(Family::kFacts, "c", "2");
-  const std::unique_ptr<KvIterator> second = store().NewSnapshotIterator(Family::kFacts);
+  const std::unique_ptr<KvIterator> second = NewFrozen(Family::kFacts);
   KvBatch batch;
   batch.DeleteRange(Family::kFacts, "", "z");
   ASSERT_TRUE(store().Write(batch, false).ok());
   EXPECT_EQ(Forward(first.get()), (Pairs{{"a", "1"}, {"b", "1"}}));
   EXPECT_EQ(Forward(second.get()), (Pairs{{"a", "2"}, {"b", "1"}, {"c", "2"}}));
   EXPECT_EQ(All(Family::kFacts), Pairs{});
+}
+
+TEST_P(KvStoreConformance, IteratorsMadeTogetherSeeOneState) {
+  Put(Family::kFacts, "a", "1");
+  Put(Family::kBlocks, "a", "1");
+  const auto before = store().NewIterators({Family::kFacts, Family::kBlocks});
+  KvBatch fold;
+  fold.Delete(Family::kFacts, "a");
+  fold.Put(Family::kBlocks, "a", "2");
+  ASSERT_TRUE(store().Write(fold, false).ok());
+  const auto after = store().NewIterators({Family::kBlocks, Family::kFacts});
+  Put(Family::kBlocks, "a", "3");
+  EXPECT_EQ(Forward(before[0].get()), (Pairs{{"a", "1"}}));
+  EXPECT_EQ(Forward(before[1].get()), (Pairs{{"a", "1"}}));
+  EXPECT_EQ(Forward(after[0].get()), (Pairs{{"a", "2"}}));
+  EXPECT_EQ(Forward(after[1].get()), Pairs{});
+  EXPECT_TRUE(store().NewIterators({}).empty());
+}
+
+// One value moves to and fro between two families; a reader always sees it in exactly one of them.
+TEST_P(KvStoreConformance, IteratorsMadeBesideAWriterSeeWholeBatches) {
+  Put(Family::kFacts, "k", "v");
+  std::atomic<bool> done{false};
+  std::atomic<int> faults{0};
+  std::atomic<int> looks{0};
+  std::thread reader([&] {
+    while (!done) {
+      const auto pair = store().NewIterators({Family::kFacts, Family::kBlocks});
+      if (Forward(pair[0].get()).size() + Forward(pair[1].get()).size() != 1) ++faults;
+      ++looks;
+    }
+  });
+  for (int i = 0; i < 3000 || looks < 100; ++i) {
+    const Family from = i % 2 == 0 ? Family::kFacts : Family::kBlocks;
+    const Family to = i % 2 == 0 ? Family::kBlocks : Family::kFacts;
+    KvBatch batch;
+    batch.Delete(from, "k");
+    batch.Put(to, "k", "v");
+    ASSERT_TRUE(store().Write(batch, false).ok());
+    const absl::Status compacted =
+        i % 500 == 0 ? store().Compact({{Family::kFacts, "", "z"}}) : absl::OkStatus();
+    ASSERT_TRUE(compacted.ok()) << compacted;
+  }
+  done = true;
+  reader.join();
+  EXPECT_EQ(faults, 0);
+}
+
+TEST_P(KvStoreConformance, CompactChangesNoAnswer) {
+  for (const char* key : {"a", "b", "c"}) {
+    Put(Family::kFacts, key, "old");
+    Put(Family::kFacts, key, key);
+    Put(Family::kLatest, key, key);
+  }
+  const auto before = store().NewIterators({Family::kFacts});
+  KvBatch batch;
+  batch.Delete(Family::kFacts, "b");
+  ASSERT_TRUE(store().Write(batch, false).ok());
+  const std::vector<KeyRange> ranges = {{Family::kFacts, "a", "c"}, {Family::kLatest, "b", "b"}};
+  ASSERT_TRUE(store().Compact(ranges).ok());
+  ASSERT_TRUE(store().Compact({}).ok());
+  EXPECT_EQ(All(Family::kFacts), (Pairs{{"a", "a"}, {"c", "c"}}));
+  EXPECT_EQ(All(Family::kLatest).size(), 3u);
+  EXPECT_EQ(Forward(before[0].get()), (Pairs{{"a", "a"}, {"b", "b"}, {"c", "c"}}));
 }
 
 TEST_P(KvStoreConformance, ALargeValueComesBackWhole) {
@@ -211,8 +279,8 @@ TEST_P(KvStoreConformance, ReadersAndIteratorsLiveBesideAWriter) {
   for (int t = 0; t < 2; ++t) {
     readers.emplace_back([&, t] {
       while (!done) {
-        const auto iterator = t == 0 ? store().NewIterator(Family::kFacts)
-                                     : store().NewSnapshotIterator(Family::kFacts);
+        const auto iterator =
+            t == 0 ? store().NewIterator(Family::kFacts) : NewFrozen(Family::kFacts);
         std::string last;
         for (iterator->Seek(""); iterator->Valid(); iterator->Next()) {
           if (iterator->key() != iterator->value() || (!last.empty() && iterator->key() <= last))
@@ -252,8 +320,10 @@ class KvStoreModel {
         CheckGet();
       } else if (dice < 95) {
         Walk();
-      } else if (dice < 99) {
+      } else if (dice < 98) {
         CheckSnapshot();
+      } else if (dice < 99) {
+        ASSERT_TRUE(holder_->store()->Compact({{RandomFamily(), RandomKey(), RandomKey()}}).ok());
       } else {
         holder_->Reopen();
       }
@@ -342,7 +412,7 @@ class KvStoreModel {
   void CheckSnapshot() {
     const Family family = RandomFamily();
     const auto frozen = Of(family);
-    const auto iterator = holder_->store()->NewSnapshotIterator(family);
+    const auto iterator = std::move(holder_->store()->NewIterators({family})[0]);
     for (int i = 0; i < 3; ++i) Write();
     ExpectSame(iterator.get(), frozen);
   }

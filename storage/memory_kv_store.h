@@ -9,7 +9,8 @@
 
 namespace fletch {
 
-// Empty, thread-safe. Its iterators look the map up anew at every step, so they see newer writes.
+// Empty, thread-safe. Its iterators of NewIterator look the map up anew at every step, so they see
+// newer writes.
 std::unique_ptr<KvStore> NewMemoryKvStore();
 
 }  // namespace fletch

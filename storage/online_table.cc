@@ -167,6 +167,15 @@ void OnlineTable::Set(EntityId entity_id, std::string_view entity_key, const Onl
   }
 }
 
+void OnlineTable::Remove(EntityId entity_id, std::string_view entity_key) {
+  const uint64_t hash = Hash(entity_id, entity_key);
+  Shard& shard = shards_[ShardOf(hash)];
+  size_t cell = 0;
+  const OnlineRecord* const old =
+      FindIn(shard.cells.load(std::memory_order_relaxed), hash, entity_id, entity_key, &cell);
+  if (old != nullptr) Replace(&shard, cell, old, nullptr);
+}
+
 void OnlineTable::DropView(EntityId entity_id, ViewId view_id) {
   for (Shard& shard : shards_) {
     const Cells* const cells = shard.cells.load(std::memory_order_relaxed);

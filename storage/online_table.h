@@ -74,6 +74,8 @@ class OnlineTable {
 
   // Writer: sets one view's slot of an entity. `slot.row` must be without vectors.
   void Set(EntityId entity_id, std::string_view entity_key, const OnlineSlot& slot);
+  // Writer: takes the entity's record out, all views of it. Nothing when there is none.
+  void Remove(EntityId entity_id, std::string_view entity_key);
   // Writer: takes the view's slots out of all records of the entity. Walks the whole table.
   void DropView(EntityId entity_id, ViewId view_id);
 

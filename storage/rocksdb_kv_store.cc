@@ -36,6 +36,9 @@ constexpr double kBloomBitsPerKey = 10;       // 1 % false positives
 constexpr int kFactRunsBeforeMerge = 2;
 constexpr size_t kFactBlockBytes = 16 << 10;
 
+constexpr uint64_t kMaxManifestBytes = 1;     // each change writes it anew: see RenewManifest
+constexpr const char* kNeverAKey = "~flush";  // in kMeta
+
 // Stored in every data directory: never change. RocksDB wants a family called "default".
 const char* FamilyName(Family family) {
   switch (family) {
@@ -49,6 +52,10 @@ const char* FamilyName(Family family) {
       return "requests";
     case Family::kCommits:
       return "commits";
+    case Family::kBlocks:
+      return "blocks";
+    case Family::kTrainingSets:
+      return "training_sets";
   }
   return "default";
 }
@@ -205,16 +212,17 @@ class RocksDbKvStore : public KvStore {
   absl::StatusOr<std::optional<std::string>> Get(Family family,
                                                  std::string_view key) const override;
   std::unique_ptr<KvIterator> NewIterator(Family family) const override;
-  // An iterator of RocksDB never sees what was written after it was made.
-  std::unique_ptr<KvIterator> NewSnapshotIterator(Family family) const override {
-    return NewIterator(family);
-  }
+  std::vector<std::unique_ptr<KvIterator>> NewIterators(
+      absl::Span<const Family> families) const override;
+  absl::Status Compact(absl::Span<const KeyRange> ranges) override;
   uint64_t DiskBytes() const override;
 
  private:
   rocksdb::ColumnFamilyHandle* Handle(Family family) const {
     return families_[static_cast<size_t>(family)];
   }
+  absl::Status FlushAll();
+  absl::Status RenewManifest();
   // OK, or DISK_FULL when the batch would leave too little room.
   absl::Status CheckRoom(uint64_t batch_bytes) const;
 
@@ -291,6 +299,65 @@ std::unique_ptr<KvIterator> RocksDbKvStore::NewIterator(Family family) const {
       &path_, db_->NewIterator(rocksdb::ReadOptions(), Handle(family)));
 }
 
+std::vector<std::unique_ptr<KvIterator>> RocksDbKvStore::NewIterators(
+    absl::Span<const Family> families) const {
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;
+  for (const Family family : families) handles.push_back(Handle(family));
+  // RocksDB's NewIterators alone reads one sequence number, then pins the families one by one: a
+  // flush between may drop what that number still sees. Once pinned, nothing is dropped.
+  const rocksdb::Snapshot* const snapshot = db_->GetSnapshot();
+  rocksdb::ReadOptions options;
+  options.snapshot = snapshot;
+  std::vector<rocksdb::Iterator*> raw;
+  const rocksdb::Status status = db_->NewIterators(options, handles, &raw);
+  db_->ReleaseSnapshot(snapshot);
+  raw.resize(families.size());
+  std::vector<std::unique_ptr<KvIterator>> iterators;
+  for (rocksdb::Iterator* const iterator : raw) {
+    iterators.push_back(std::make_unique<RocksDbIterator>(
+        &path_, status.ok() ? iterator : rocksdb::NewErrorIterator(status)));
+  }
+  return iterators;
+}
+
+absl::Status RocksDbKvStore::Compact(absl::Span<const KeyRange> ranges) {
+  if (listener_->stopped()) return ReadOnly(path_, "an earlier write or flush failed");
+  RETURN_IF_ERROR(FlushAll());
+  for (const KeyRange& range : ranges) {
+    rocksdb::CompactRangeOptions options;
+    options.exclusive_manual_compaction = false;
+    options.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForce;
+    const rocksdb::Slice begin = ToSlice(range.begin);
+    const rocksdb::Slice end = ToSlice(range.end);
+    RETURN_IF_ERROR(
+        WriteError(path_, db_->CompactRange(options, Handle(range.family), &begin, &end)));
+  }
+  return RenewManifest();
+}
+
+absl::Status RocksDbKvStore::FlushAll() {
+  // A write-ahead log goes once every family has flushed past it; one with nothing to flush moves
+  // on when another does, so one always must.
+  rocksdb::WriteOptions options;
+  options.protection_bytes_per_key = kProtectionBytesPerKey;
+  RETURN_IF_ERROR(WriteError(path_, db_->Delete(options, Handle(Family::kMeta), kNeverAKey)));
+  for (rocksdb::ColumnFamilyHandle* const family : families_) {
+    RETURN_IF_ERROR(WriteError(path_, db_->Flush(rocksdb::FlushOptions(), family)));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RocksDbKvStore::RenewManifest() {
+  // A manifest written anew begins with the state before the change that made it be written, and
+  // so still names the bounds of the tables that a compaction replaced. Setting an option to what
+  // it is counts as a change of nothing (max_manifest_file_size makes each change write it anew).
+  RETURN_IF_ERROR(WriteError(
+      path_, db_->SetOptions(Handle(Family::kMeta), {{"disable_auto_compactions", "false"}})));
+  // Removes the old manifest and tables now instead of with the next change.
+  RETURN_IF_ERROR(WriteError(path_, db_->DisableFileDeletions()));
+  return WriteError(path_, db_->EnableFileDeletions(/*force=*/false));
+}
+
 uint64_t RocksDbKvStore::DiskBytes() const {
   std::vector<rocksdb::Env::FileAttributes> files;
   if (!db_->GetEnv()->GetChildrenFileAttributes(path_, &files).ok()) return 0;
@@ -339,6 +406,7 @@ rocksdb::DBOptions DatabaseOptions(const RocksDbOptions& options) {
   // that follows in silence.
   out.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
   out.max_bgerror_resume_count = 0;  // see FaultListener
+  out.max_manifest_file_size = kMaxManifestBytes;
   return out;
 }
 

@@ -400,8 +400,12 @@ class FailingStore : public KvStore {
   std::unique_ptr<KvIterator> NewIterator(Family family) const override {
     return store_->NewIterator(family);
   }
-  std::unique_ptr<KvIterator> NewSnapshotIterator(Family family) const override {
-    return store_->NewSnapshotIterator(family);
+  std::vector<std::unique_ptr<KvIterator>> NewIterators(
+      absl::Span<const Family> families) const override {
+    return store_->NewIterators(families);
+  }
+  absl::Status Compact(absl::Span<const KeyRange> ranges) override {
+    return store_->Compact(ranges);
   }
   uint64_t DiskBytes() const override { return 0; }
 

@@ -39,8 +39,12 @@ class SharedStore : public KvStore {
   std::unique_ptr<KvIterator> NewIterator(Family f) const override {
     return store_->NewIterator(f);
   }
-  std::unique_ptr<KvIterator> NewSnapshotIterator(Family f) const override {
-    return store_->NewSnapshotIterator(f);
+  std::vector<std::unique_ptr<KvIterator>> NewIterators(
+      absl::Span<const Family> families) const override {
+    return store_->NewIterators(families);
+  }
+  absl::Status Compact(absl::Span<const KeyRange> ranges) override {
+    return store_->Compact(ranges);
   }
   uint64_t DiskBytes() const override { return 0; }
 
