@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -73,8 +74,9 @@ struct Column {  // the initialisers let designated ones leave members out witho
 
   std::vector<uint64_t> null_rows = {};   // input: ascending row numbers
   std::vector<CellStatus> statuses = {};  // answers: one a row, or empty when all are kPresent
-  std::vector<int64_t> event_times =
-      {};  // answers, when asked for: one a row, kUnsetTime where there is none
+  // Answers, when asked for: one a row, kUnsetTime where there is none; shared by the columns of
+  // one view. Null: there are none.
+  std::shared_ptr<const std::vector<int64_t>> event_times = {};
 };
 
 struct NamedColumn {

@@ -292,11 +292,12 @@ void ToProto(Column&& column, v1::Column* out) {
     for (const CellStatus status : column.statuses)
       out->add_statuses(static_cast<v1::CellStatus>(status));
   }
-  if (!column.event_times.empty()) {
+  if (column.event_times != nullptr) {
+    const std::vector<int64_t>& times = *column.event_times;
     auto* micros = out->mutable_event_timestamps()->mutable_micros();
-    AddAll(column.event_times, micros);
-    for (size_t row = 0; row < column.event_times.size(); ++row) {
-      if (column.event_times[row] != kUnsetTime) continue;
+    AddAll(times, micros);
+    for (size_t row = 0; row < times.size(); ++row) {
+      if (times[row] != kUnsetTime) continue;
       micros->Set(static_cast<int>(row), 0);
       out->add_event_timestamp_unset_rows(row);
     }

@@ -174,7 +174,7 @@ TEST(ProtoColumnTest, AnswersCarryStatusesAndTimesOnlyWhenTheySaySomething) {
   EXPECT_FALSE(present.has_event_timestamps());
 
   column.statuses[1] = CellStatus::kOutsideMaxAge;
-  column.event_times = {5, kUnsetTime};
+  column.event_times = std::make_shared<std::vector<int64_t>>(std::vector<int64_t>{5, kUnsetTime});
   v1::Column mixed;
   ToProto(std::move(column), &mixed);
   ASSERT_EQ(mixed.statuses_size(), 2);
