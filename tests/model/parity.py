@@ -54,6 +54,7 @@ class Reader(Questions):
                                                         include_event_timestamps=True)
         cells, _ = self._select(request)
         self._keys(request.keys, cells, ROWS)
+        self._context(request.request_context, cells, ROWS)
         if rng.random() < 0.4:
             request.as_of.micros.append(self.world.as_of(now()))
         online = self.stubs.serving.GetOnlineFeatures(request, timeout=30)
@@ -65,7 +66,8 @@ class Reader(Questions):
             bindings=request.bindings, known_at_mode=wire.historical.FIXED,
             known_at=wire.known_at(seq=online.read_seq), include_event_timestamps=True)
         spine = wire.historical.SpineBatch(row_count=ROWS, keys=request.keys,
-                                           timestamps=wire.times(*[online.as_of_micros] * ROWS))
+                                           timestamps=wire.times(*[online.as_of_micros] * ROWS),
+                                           request_context=request.request_context)
         parts = [wire.historical.GetHistoricalFeaturesRequest(header=header),
                  wire.historical.GetHistoricalFeaturesRequest(spine=spine)]
         trained = list(self.stubs.historical.GetHistoricalFeatures(iter(parts), timeout=60))[1]
@@ -85,8 +87,7 @@ class Reader(Questions):
         ask = Ask(self)
         ask.request.params.exact = True
         ask.request.vector.extend(self.world.value(ask.field.type))
-        ask.request.features.extend(f"{v.name}:{f.name}" for v in self.oracle.views.values()
-                                    if v.entity == ask.view.entity for f in v.fields[:2])
+        ask.hydrate()
         first = self.stubs.vector.Search(ask.request, timeout=30)
         ask.request.as_of.micros.append(first.as_of_micros)
         ask.request.known_at.commit_seq = first.read_seq

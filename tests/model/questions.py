@@ -9,7 +9,7 @@ from typing import Any, Callable, Optional
 import grpc
 
 from model.world import World, now
-from oracle.oracle import Cell, Fact, Key, View
+from oracle.oracle import Cell, Fact, Key, OnDemandView, Type, View
 from support import wire
 
 
@@ -62,7 +62,7 @@ class Questions:
             refs = self.world.refs()
             if rng.random() < 0.4:
                 for alias in ("origin", "destination"):
-                    role = roles[alias] = Role(self.world.view(), alias)
+                    role = roles[alias] = Role(rng.choice(list(self.oracle.views.values())), alias)
                     request.bindings.append(role.binding())
                     refs += [f"{alias}:{f.name}" for f in role.view.fields[:2]]
                 rng.shuffle(refs)
@@ -81,6 +81,19 @@ class Questions:
             out[role.name] = by_columns[names]
         return out
 
+    def _context(self, columns: Any, cells: list[tuple[Role, str]], rows: int) -> list[dict[str, Any]]:
+        """The request's context that the cells need. Returns it row by row."""
+        needed: dict[str, str] = {}
+        for role, field in cells:
+            needed.update(self.world.context_names(role.view, {field}))
+        given = rows if self.world.rng.random() < 0.5 else 1
+        values = {}
+        for name, type_ in needed.items():
+            values[name] = [None if self.world.rng.random() < 0.2 else self.world.value(Type(type_))
+                            for _ in range(given)]
+            wire.fill(columns[name], type_, values[name])
+        return [{n: v[i if given > 1 else 0] for n, v in values.items()} for i in range(rows)]
+
     def _known_at(self) -> tuple[Any, Optional[int]]:
         """A KnownAt of an acknowledged commit (or 0, or a time) and the commit it means."""
         rng = self.world.rng
@@ -92,22 +105,27 @@ class Questions:
 
     # Comparisons.
     def _compare(self, what: str, column: Any, role: Role, field: str, keys: list[Key],
-                 moments: list[tuple[int, int]], visible: dict, with_times: bool) -> None:
+                 moments: list[tuple[int, int]], contexts: list[dict], visible: dict, with_times: bool) -> None:
         self.asked += len(keys)
         try:
             cells = wire.cells_of(column, len(keys), with_times)
         except wire.BadAnswer as bad:
             self.mismatches.append(Mismatch(f"{what}: {bad}", role.view.name, None, None, str(column)[:300]))
             return
-        for key, (as_of, known_at), got in zip(keys, moments, cells):
-            expected = self._cell(role.view, key, field, as_of, known_at, visible)
+        for key, (as_of, known_at), context, got in zip(keys, moments, contexts, cells):
+            expected = self._cell(role.view, key, field, as_of, known_at, context, visible)
             if not with_times:
                 expected = (*expected[:2], None)
             if not wire.same_cell(expected, got):
-                self.mismatches.append(Mismatch(f"{what} {role.name}:{field} as_of={as_of} known_at={known_at}",
-                                                role.view.name, key, expected, got, (field, as_of, known_at)))
+                about = f" context={context}" if isinstance(role.view, OnDemandView) else ""
+                self.mismatches.append(Mismatch(
+                    f"{what} {role.name}:{field} as_of={as_of} known_at={known_at}{about}", role.view.name, key,
+                    expected, got, (field, as_of, known_at)))
 
-    def _cell(self, view: View, key: Key, field: str, as_of: int, known_at: int, visible: dict) -> Cell:
+    def _cell(self, view: View, key: Key, field: str, as_of: int, known_at: int, context: dict,
+              visible: dict) -> Cell:
+        if type(view) is not View:
+            return self.oracle.cell(view.name, key, field, as_of, known_at, context)
         at = (view.name, key, as_of, known_at)
         if at not in visible:
             visible[at] = self.oracle.visible(*at)
@@ -125,6 +143,7 @@ class Questions:
             project=self.world.project, row_count=rows, include_event_timestamps=rng.random() < 0.9)
         cells, refs = self._select(request)
         keys = self._keys(request.keys, cells, rows)
+        contexts = self._context(request.request_context, cells, rows)
         as_of = known_at = None
         if rng.random() < 0.7:
             as_of = self.world.as_of(now())
@@ -144,7 +163,7 @@ class Questions:
         moments = [(answer.as_of_micros, self.oracle.newest if known_at is None else known_at)] * rows
         visible: dict = {}
         for (role, field), column in zip(cells, answer.columns, strict=True):
-            self._compare("online", column, role, field, keys[role.name], moments, visible,
+            self._compare("online", column, role, field, keys[role.name], moments, contexts, visible,
                           request.include_event_timestamps)
 
     def _same(self, what: str, expected: Any, got: Any, skip: bool = False) -> None:
@@ -172,11 +191,12 @@ class Questions:
             spine = part.spine
             spine.row_count = rows
             keys = self._keys(spine.keys, cells, rows)
+            contexts = self._context(spine.request_context, cells, rows)
             until = now() if mode == wire.historical.AS_SERVED else None
             spine.timestamps.micros.extend(self.world.as_of(until) for _ in range(rows))
             moments = [(t, self.oracle.commit_at(t) if mode == wire.historical.AS_SERVED else fixed)
                        for t in spine.timestamps.micros]
-            batches.append((keys, moments))
+            batches.append((keys, moments, contexts))
             requests.append(part)
         try:
             answers = list(self.stubs.historical.GetHistoricalFeatures(iter(requests), timeout=60))
@@ -186,11 +206,11 @@ class Questions:
         self._same("historical refs", refs, [f.ref for f in answers[0].features])
         self._same("historical read_seq", fixed, answers[0].read_seq, mode == wire.historical.AS_SERVED)
         name = wire.historical.KnownAtMode.Name(mode)
-        for (keys, moments), answer in zip(batches, answers[1:]):
+        for (keys, moments, contexts), answer in zip(batches, answers[1:]):
             self._same("historical: rows", len(moments), answer.row_count)
             visible: dict = {}
             for (role, field), column in zip(cells, answer.columns, strict=True):
-                self._compare(name, column, role, field, keys[role.name], moments, visible,
+                self._compare(name, column, role, field, keys[role.name], moments, contexts, visible,
                               header.include_event_timestamps)
 
     # History.

@@ -79,12 +79,16 @@ class Ask:
         if rng.random() < 0.5:
             moment, self.known_at = self.q._known_at()
             request.known_at.CopyFrom(moment)
-        self.cells = []
+        self.cells, self.context = [], {}
         if rng.random() < 0.6:
-            for view in self.q.oracle.views.values():
-                if view.entity == self.view.entity:
-                    self.cells += [(view, f.name) for f in view.fields[:2]]
-            request.features.extend(f"{v.name}:{f}" for v, f in self.cells)
+            self.hydrate()
+
+    def hydrate(self) -> None:
+        from model.questions import Role
+        views = [v for v in self.q.oracle.views.values() if v.entity == self.view.entity]
+        self.cells = [(Role(v), f.name) for v in views for f in v.fields[:2]]
+        self.request.features.extend(f"{role.name}:{f}" for role, f in self.cells)
+        self.context = self.q._context(self.request.request_context, self.cells, 1)[0]
 
     def run(self) -> None:
         before = now()
@@ -129,10 +133,9 @@ class Ask:
                          f"vectors {self.vectors(as_of, known_at)}", expected, got)
             return
         visible: dict = {}
-        from model.questions import Role
-        for (v, field), column in zip(self.cells, answer.columns, strict=True):
-            self.q._compare("search hydration", column, Role(v), field, keys, [(as_of, known_at)] * len(keys), visible,
-                            True)
+        for (role, field), column in zip(self.cells, answer.columns, strict=True):
+            self.q._compare("search hydration", column, role, field, keys, [(as_of, known_at)] * len(keys),
+                            [self.context] * len(keys), visible, True)
 
     def vectors(self, as_of: int, known_at: int) -> list:
         oracle = self.q.oracle

@@ -8,8 +8,9 @@ import random
 import time
 from typing import Any, Optional
 
+from oracle import expressions, windows
 from oracle.nearness import float32
-from oracle.oracle import Field, Key, Oracle, Type, View
+from oracle.oracle import Field, Key, OnDemandView, Oracle, Type, View, WindowView
 from support import spec
 
 SECOND = 1_000_000
@@ -46,6 +47,10 @@ class World:
             self.entities[f"e{i}"] = [(f"e{i}_k{j}", t) for j, t in enumerate(shape)]
         for i in range(rng.randrange(3, 6)):
             self.oracle.add_view(self._view(i, rng.choice(sorted(self.entities))))
+        for i in range(rng.randrange(0, 3)):
+            self.oracle.add_view(self._window_view(i))
+        for i in range(rng.randrange(0, 3)):
+            self._add_on_demand(i)
 
     def _instants(self) -> list[int]:
         """Few instants, so that ties, corrections and both boundaries of ttl happen all the time."""
@@ -74,6 +79,60 @@ class World:
             type_ = Type(type_.name, array=True)
         return Field(name, type_, self.value(type_) if self.rng.random() < 0.3 else None)
 
+    def _window_view(self, number: int) -> View:
+        rng = self.rng
+        source = self.view()
+        name, aggregations, fields = f"w{number}", [], []
+        for i in range(rng.randrange(1, 7)):
+            field = rng.choice(source.fields)
+            function = rng.choice(windows.functions_of(field.type.name, field.type.array))
+            counts_events = function == "COUNT" and rng.random() < 0.5
+            aggregations.append(windows.Aggregation(
+                f"{name}_f{i}", "" if counts_events else field.name, function,
+                rng.choice([1, 2, SECOND, 7 * SECOND, 9 * SECOND, 3600 * SECOND, 3660 * 86_400 * SECOND]),
+                rng.choice([1, 2, 5]) if function in ("LAST_K", "TOP_K") else 0,
+                rng.choice([0.01, 0.25, 0.5, 0.99]) if function == "APPROX_PERCENTILE" else 0.0))
+            type_name, array = windows.output(function, field.type.name)
+            fields.append(Field(f"{name}_f{i}", Type(type_name, array)))
+        return WindowView(name, source.entity, source.join_keys, fields, source=source.name, aggregations=aggregations)
+
+    def _add_on_demand(self, number: int) -> None:
+        """Reads what is compared bit for bit only: a value near the right one can lie on either side of a border."""
+        rng = self.rng
+        entity = rng.choice(sorted(self.entities))
+        inputs = [v for v in self.oracle.views.values() if v.entity == entity and not isinstance(v, OnDemandView)]
+        leaves = []
+        for view in inputs:
+            for field in view.fields:
+                kind = expressions.KIND_OF.get(field.type.name)
+                exact = not isinstance(view, WindowView) or kind != expressions.REAL
+                if kind and exact and not field.type.array:
+                    leaves.append((("field", view.name, field.name), kind))
+        if not leaves:
+            return
+        name = f"d{number}"
+        request = [(f"{name}_r{i}", rng.choice(["INT64", "DOUBLE", "STRING", "BOOL"]))
+                   for i in range(rng.randrange(0, 3))]
+        leaves += [(("request", n), expressions.KIND_OF[t]) for n, t in request]
+        maker = expressions.Maker(rng, leaves)
+        fields, trees = [], {}
+        kinds = {k for a, k in leaves if a[0] == "field"}
+        types = ["BOOL"] + [t for t in ("INT64", "DOUBLE", "STRING") if expressions.KIND_OF[t] in kinds]
+        for i in range(rng.randrange(1, 5)):
+            fields.append(Field(f"{name}_f{i}", Type(rng.choice(types))))
+            trees[fields[-1].name] = maker.tree(fields[-1].type.name)
+        used = {a[1] for tree in trees.values() for a in expressions.atoms(tree) if a[0] == "field"}
+        self.oracle.add_view(OnDemandView(name, entity, self.entities[entity], fields,
+                                          inputs=[v.name for v in inputs if v.name in used or rng.random() < 0.5],
+                                          request=request, trees=trees))
+
+    def context_names(self, view: View, fields: set[str]) -> dict[str, str]:
+        """The columns of the request's context that these fields of the view need, with their types."""
+        if not isinstance(view, OnDemandView):
+            return {}
+        used = {a[1] for f in fields for a in expressions.atoms(view.trees[f]) if a[0] == "request"}
+        return {n: t for n, t in view.request if n in used}
+
     def objects(self) -> list:
         rng = self.rng
         out = [spec.entity_object(n, k) for n, k in self.entities.items()]
@@ -97,7 +156,9 @@ class World:
 
     # Random picks.
     def view(self, entity: Optional[str] = None) -> View:
-        return self.rng.choice([v for v in self.oracle.views.values() if entity in (None, v.entity)])
+        """One that takes writes."""
+        return self.rng.choice([v for v in self.oracle.views.values()
+                                if entity in (None, v.entity) and type(v) is View])
 
     def refs(self) -> list[str]:
         every = [f"{v.name}:{f.name}" for v in self.oracle.views.values() for f in v.fields]
@@ -126,8 +187,9 @@ class World:
         roll = rng.random()
         if roll < 0.55:
             t = rng.choice(self.instants) + rng.choice([0, 0, 0, -1, 1])
-            ttl = self.view().ttl
-            t += ttl * rng.choice([0, 0, 1])
+            lengths = [v.ttl for v in self.oracle.views.values()] + [
+                a.window for v in self.oracle.views.values() if isinstance(v, WindowView) for a in v.aggregations]
+            t += rng.choice(lengths) * rng.choice([0, 0, 1])
         elif roll < 0.8 and self.commits():
             t = rng.choice(self.commits())[0] + rng.choice([0, -1, 1, rng.randrange(-SECOND, SECOND)])
         else:

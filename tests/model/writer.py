@@ -11,6 +11,7 @@ from model.world import SECOND, World, now
 from oracle.oracle import RETRACTION, ROW, TOMBSTONE, Fact, View
 from support import wire
 
+MERGE = 4  # a partial update: becomes a row at its commit
 Pending = list[tuple[str, tuple, int, bool, tuple, int, dict]]  # view, key, time, tombstone, event key, form, values
 
 
@@ -46,19 +47,22 @@ class Writer:
         self.world.key_columns(batch.columns, view.entity, [r[0] for r in rows])
         for i, (name, type_) in enumerate(view.event_key):
             wire.fill(batch.columns[name], type_, [r[2][i] for r in rows])
+        batch.merge = rng.random() < 0.2
         values: list[dict] = [{} for _ in rows]
         for field in view.fields:
-            if rng.random() < 0.2:  # left out: the default, else null
+            if rng.random() < (0.5 if batch.merge else 0.2):  # left out: the default, else null
                 continue
             column = [None if rng.random() < 0.2 else self.world.value(field.type) for _ in rows]
             wire.fill(batch.columns[field.name], field.type.name, column, field.type.array, field.type.dimension)
             for row, value in zip(values, column):
                 row[field.name] = value
-        for row in values:
-            for field in view.fields:
-                row.setdefault(field.name, field.default)
+        if not batch.merge:
+            for row in values:
+                for field in view.fields:
+                    row.setdefault(field.name, field.default)
         batch.event_timestamps.micros.extend(r[1] for r in rows)
-        pending += [(view.name, k, t, False, e, ROW, v) for (k, t, e), v in zip(rows, values)]
+        form = MERGE if batch.merge else ROW
+        pending += [(view.name, k, t, False, e, form, v) for (k, t, e), v in zip(rows, values)]
 
     def _write_request(self) -> tuple[Any, Pending]:
         request = wire.ingest.WriteRequest(project=self.world.project, durability=self._durability())
@@ -83,8 +87,9 @@ class Writer:
             self.problems.append(f"the time of commit {answer.commit_seq} goes back")
         if answer.rows != len(pending):
             self.problems.append(f"commit {answer.commit_seq} says {answer.rows} rows of {len(pending)}")
+        rows = [(*p[:5], ROW, oracle.merged(p[0], p[1], p[2], p[4], p[6])) if p[5] == MERGE else p for p in pending]
         oracle.add_commit(answer.commit_seq, answer.commit_time_micros)
-        for view, key, time, tombstone, event_key, form, values in pending:
+        for view, key, time, tombstone, event_key, form, values in rows:
             oracle.add(view, key, Fact(time, tombstone, event_key, answer.commit_seq, form, values))
 
     def write(self) -> None:

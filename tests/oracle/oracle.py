@@ -12,10 +12,10 @@ import bisect
 import dataclasses
 from typing import Any, Callable, Iterable, Optional
 
-from oracle import nearness
+from oracle import expressions, nearness, windows
 
-PRESENT, NULL_VALUE, NOT_FOUND, OUTSIDE_MAX_AGE = 0, 1, 2, 3
-STATUS_NAMES = ("PRESENT", "NULL_VALUE", "NOT_FOUND", "OUTSIDE_MAX_AGE")
+PRESENT, NULL_VALUE, NOT_FOUND, OUTSIDE_MAX_AGE, OUT_OF_RETENTION = 0, 1, 2, 3, 4
+STATUS_NAMES = ("PRESENT", "NULL_VALUE", "NOT_FOUND", "OUTSIDE_MAX_AGE", "OUT_OF_RETENTION")
 ROW, TOMBSTONE, RETRACTION = 1, 2, 3
 FORM_NAMES = ("", "row", "tombstone", "retraction")
 
@@ -54,6 +54,24 @@ class View:
     def fields_by_metric(self) -> list[Field]:
         """The fields that can be searched."""
         return [f for f in self.fields if f.metric is not None]
+
+
+@dataclasses.dataclass
+class WindowView(View):
+    """Windows over the events of `source`; `fields` are its aggregations' values."""
+    source: str = ""
+    aggregations: list[windows.Aggregation] = dataclasses.field(default_factory=list)
+
+    def aggregation(self, name: str) -> windows.Aggregation:
+        return next(a for a in self.aggregations if a.name == name)
+
+
+@dataclasses.dataclass
+class OnDemandView(View):
+    """Expressions over views of one entity; `fields` are their values."""
+    inputs: list[str] = dataclasses.field(default_factory=list)
+    request: list[tuple[str, str]] = dataclasses.field(default_factory=list)
+    trees: dict[str, expressions.Tree] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass
@@ -119,8 +137,42 @@ class Oracle:
         forms = current_forms(self.facts[view].get(key, ()), known_at, as_of)
         return forms[-1] if forms else None
 
-    def cell(self, view: str, key: Key, field: str, as_of: int, known_at: int) -> Cell:
+    def cell(self, view: str, key: Key, field: str, as_of: int, known_at: int,
+             context: Optional[dict[str, Any]] = None) -> Cell:
+        """`context`: the row of the request's context, for on-demand views."""
+        declared = self.views[view]
+        if isinstance(declared, WindowView):
+            return self._window(declared, key, declared.aggregation(field), as_of, known_at)
+        if isinstance(declared, OnDemandView):
+            return self._expression(declared, key, field, as_of, known_at, context or {})
         return self.cell_of(view, field, as_of, self.visible(view, key, as_of, known_at))
+
+    def _window(self, view: WindowView, key: Key, asked: windows.Aggregation, as_of: int, known_at: int) -> Cell:
+        forms = current_forms(self.facts[view.source].get(key, ()), known_at, as_of)
+        deletions = [i for i, f in enumerate(forms) if f.form == TOMBSTONE]
+        events = [f for f in forms[deletions[-1] + 1 if deletions else 0:] if f.event_time > as_of - asked.window]
+        type_name = ""
+        if asked.column:
+            column = self.views[view.source].field(asked.column)
+            type_name = column.type.name
+            events = [f for f in events if f.values.get(asked.column, column.default) is not None]
+            values = [f.values.get(asked.column, column.default) for f in events]
+        else:
+            values = [True for _ in events]
+        value = windows.aggregate(asked, type_name, values)
+        time = events[-1].event_time if events else None
+        return (NULL_VALUE if value is None else PRESENT, value, time)
+
+    def _expression(self, view: OnDemandView, key: Key, field: str, as_of: int, known_at: int,
+                    context: dict[str, Any]) -> Cell:
+        def value_of(atom: tuple) -> Any:
+            if atom[0] == "request":
+                return context[atom[1]]
+            status, value, _ = self.cell(atom[1], key, atom[2], as_of, known_at)
+            return value if status == PRESENT else None
+
+        value = expressions.result(view.trees[field], view.field(field).type.name, value_of)
+        return (NULL_VALUE if value is None else PRESENT, value, None)
 
     def cell_of(self, view: str, field: str, as_of: int, fact: Optional[Fact]) -> Cell:
         """The cell of `field` when `fact` is what is visible."""
@@ -135,6 +187,15 @@ class Oracle:
         if value is None:
             return (NULL_VALUE, None, fact.event_time)
         return (PRESENT, value, fact.event_time)
+
+    def merged(self, view: str, key: Key, event_time: int, event_key: tuple, given: dict[str, Any]) -> dict[str, Any]:
+        """The full row that a partial update becomes, by what is known now."""
+        declared = self.views[view]
+        forms = current_forms(self.facts[view].get(key, ()), self.newest, event_time)
+        same = [f for f in forms if f.identity == (event_time, False, event_key)]
+        base = (same or forms or [None])[-1]
+        row = base.values if base is not None and base.form == ROW else {}
+        return {f.name: given[f.name] if f.name in given else row.get(f.name, f.default) for f in declared.fields}
 
     def history(self, view: str, known_at: int, key: Optional[Key] = None, start: Optional[int] = None,
                 end: Optional[int] = None, last_k: int = 0, all_forms: bool = False) -> list[tuple[Key, Fact]]:

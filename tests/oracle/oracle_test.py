@@ -9,9 +9,9 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from oracle import nearness
+from oracle import expressions, nearness, windows
 from oracle.oracle import (NOT_FOUND, NULL_VALUE, OUTSIDE_MAX_AGE, PRESENT, RETRACTION, ROW, TOMBSTONE, Fact, Field,
-                           Oracle, Type, View, evaluate)
+                           Oracle, Type, View, WindowView, evaluate)
 
 S = 1_000_000
 
@@ -125,6 +125,76 @@ def test_search_leaves_out_what_is_not_visible() -> None:
         oracle.add("v", (key,), Fact(time, False, (), commit, ROW, {"p": vector}))
     assert oracle.search("v", "p", [0, 0], 0, 1) == [((1,), 1.0, 0), ((2,), 1.0, 0)]
     assert oracle.search("v", "p", [0, 0], 1, 2, top_k=2) == [((4,), 0.0, 0), ((5,), 0.0, 1)]
+
+
+def window_view(oracle: Oracle, *aggregations: windows.Aggregation) -> None:
+    oracle.add_view(WindowView("w", "e", [("e", "INT64")], [], source="v", aggregations=list(aggregations)))
+
+
+def test_windows_literally() -> None:
+    oracle = one_view(1)  # the source's ttl does not matter
+    for commit, (time, x) in enumerate([(10, 3), (20, 1), (20, None), (30, 2), (40, 2)], 1):
+        put(oracle, commit, time, event_key=(commit,), d=x)
+    put(oracle, 6, 25, TOMBSTONE)
+    put(oracle, 7, 30, RETRACTION, event_key=(4,))
+
+    def ask(function: str, as_of: int, known_at: int, window: int = 100, **more: float) -> tuple:
+        oracle.views.pop("w", None)
+        window_view(oracle, windows.Aggregation("a", "d", function, window, **more))
+        return oracle.cell("w", (7,), "a", as_of, known_at)
+
+    assert ask("COUNT", 40, 5) == (PRESENT, 4, 40)  # the null does not count
+    assert ask("COUNT", 40, 5, window=20) == (PRESENT, 2, 40)  # the event at 20 lies just outside
+    assert ask("COUNT", 40, 5, window=21) == (PRESENT, 3, 40)
+    assert ask("COUNT", 5, 5) == (PRESENT, 0, None)
+    assert ask("SUM", 5, 5) == (NULL_VALUE, None, None)
+    assert ask("SUM", 40, 5) == (PRESENT, 8, 40)
+    assert ask("SUM", 40, 6) == (PRESENT, 4, 40)  # the deletion at 25 cuts the older ones off
+    assert ask("SUM", 24, 6) == (PRESENT, 4, 20)  # before it they are there
+    assert ask("SUM", 39, 7) == (NULL_VALUE, None, None)
+    assert ask("FIRST", 40, 5)[1] == 3 and ask("LAST", 24, 5)[1] == 1 and ask("LAST_K", 40, 5, k=3)[1] == (2, 2, 1)
+    assert ask("TOP_K", 40, 5, k=2)[1] == (2, 1) and ask("COUNT_DISTINCT", 40, 5)[1] == 3
+    assert ask("VARIANCE", 10, 5) == (NULL_VALUE, None, 10)
+    assert ask("VARIANCE", 20, 5)[1].holds(2.0) and not ask("VARIANCE", 20, 5)[1].holds(1.0)
+    assert ask("APPROX_PERCENTILE", 40, 5, percentile=0.5)[1].holds(2.01)
+
+
+def test_aggregates_of_floats() -> None:
+    def of(function: str, values: list, **more: float) -> object:
+        return windows.aggregate(windows.Aggregation("a", "d", function, 1, **more), "DOUBLE", values)
+
+    nan, inf = float("nan"), float("inf")
+    assert of("SUM", [1.0, nan]).holds(nan) and of("MIN", [1.0, nan]).holds(nan) and of("SUM", [inf, -inf]).holds(nan)
+    assert of("SUM", [inf, 1.0]).holds(inf) and not of("SUM", [inf, 1.0]).holds(1.0)
+    assert of("COUNT_DISTINCT", [0.0, -0.0, nan, nan]) == 2
+    top = of("TOP_K", [nan, nan, 1.0, 1.0, 0.5], k=3)
+    assert top[0] == 1.0 and top[1] != top[1] and top[2] == 0.5
+    assert windows.aggregate(windows.Aggregation("a", "d", "SUM", 1), "INT64", [(1 << 63) - 1, 1]) is None
+
+
+def test_expressions_against_sqlite() -> None:
+    """SQLite's own answer to the same text, wherever no integer overflows (there Fletch differs on purpose)."""
+    import sqlite3
+    database = sqlite3.connect(":memory:")
+    seed = random.randrange(1 << 32)
+    rng = random.Random(seed)
+    fields = {"i": ["INT64", 7, -3, 0, None, 1 << 40], "r": ["DOUBLE", 1.5, -0.5, None, 2.0**60, 0.0],
+              "s": ["STRING", "a", "", None, "é'"], "b": ["BOOL", True, False, None]}
+    leaves = [(("field", "v", n), expressions.KIND_OF[f[0]]) for n, f in fields.items()]
+    compared = 0
+    for _ in range(3000):
+        type_name = rng.choice(["BOOL", "INT64", "DOUBLE", "STRING"])
+        tree = expressions.Maker(rng, leaves).tree(type_name)
+        row = {n: rng.choice(f[1:]) for n, f in fields.items()}
+        try:
+            mine = expressions.evaluate(tree, lambda atom: row[atom[2]])
+        except expressions.Overflow:
+            continue
+        text = f"SELECT {expressions.sql(tree)} FROM (SELECT ? AS i, ? AS r, ? AS s, ? AS b) AS v"
+        theirs = database.execute(text, [row[n] for n in "irsb"]).fetchone()[0]
+        assert mine == theirs and type(mine) is type(theirs), (seed, text, row, mine, theirs)
+        compared += 1
+    assert compared > 2000, compared
 
 
 def main() -> int:

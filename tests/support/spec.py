@@ -6,7 +6,8 @@ from __future__ import annotations
 from typing import Any, Iterable
 
 from google.protobuf.duration_pb2 import Duration
-from oracle.oracle import View
+from oracle import expressions
+from oracle.oracle import OnDemandView, View, WindowView
 from support import wire
 
 
@@ -23,6 +24,19 @@ def entity_object(name: str, join_keys: list[tuple[str, str]]) -> Any:
 
 
 def view_object(view: View) -> Any:
+    if isinstance(view, WindowView):
+        return wire.registry.Object(aggregation_view=wire.registry.AggregationView(
+            name=view.name, source=view.source, aggregations=[
+                wire.registry.Aggregation(name=a.name, column=a.column, k=a.k, percentile=a.percentile,
+                                          function=wire.registry.AggregateFunction.Value(a.function),
+                                          window=duration(a.window)) for a in view.aggregations]))
+    if isinstance(view, OnDemandView):
+        value_type = wire.data.ValueType.Value
+        return wire.registry.Object(on_demand_feature_view=wire.registry.OnDemandFeatureView(
+            name=view.name, inputs=view.inputs,
+            request=[wire.registry.RequestField(name=n, type=value_type(t)) for n, t in view.request],
+            fields=[wire.registry.OnDemandField(name=f.name, type=value_type(f.type.name),
+                                                sql=expressions.sql(view.trees[f.name])) for f in view.fields]))
     out = wire.registry.FeatureView(name=view.name, entity=view.entity, event_key=key_fields(view.event_key))
     if view.ttl:
         out.ttl.CopyFrom(duration(view.ttl))

@@ -16,6 +16,8 @@ import sys
 import tempfile
 from typing import Any, Optional, Sequence
 
+from oracle.windows import Near
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CACHE = pathlib.Path(os.environ.get("FLETCH_CACHE", pathlib.Path.home() / ".cache/fletch"))
 
@@ -160,8 +162,13 @@ def canonical(value: Any) -> Any:
     return value
 
 
-def same_cell(a: tuple, b: tuple) -> bool:
-    return a[0] == b[0] and a[2] == b[2] and canonical(a[1]) == canonical(b[1])
+def same_cell(expected: tuple, got: tuple) -> bool:
+    """(status, value, event timestamp) bit for bit, or near where the expected value says how near."""
+    if expected[0] != got[0] or expected[2] != got[2]:
+        return False
+    if isinstance(expected[1], Near):
+        return got[0] == 0 and expected[1].holds(got[1])
+    return canonical(expected[1]) == canonical(got[1])
 
 
 def field_path_and_reason(error: Any) -> tuple[str, str]:
