@@ -61,6 +61,8 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Open(std::unique_ptr<KvStore> st
   p->store = std::move(store);
   p->clock = clock;
   ASSIGN_OR_RETURN(p->catalog, Catalog::Open(p->store.get()));
+  ASSIGN_OR_RETURN(p->horizons, Horizons::Open(p->store.get()));
+  ASSIGN_OR_RETURN(p->hasher, KeyHasher::Open(p->store.get()));
   p->online = std::make_unique<OnlineTable>(options.online_budget_bytes);
   p->collections = std::make_unique<Collections>(p->store.get(), clock);
   RETURN_IF_ERROR(p->LoadLatest());

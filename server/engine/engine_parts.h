@@ -10,6 +10,9 @@
 #include "server/engine/collections.h"
 #include "server/engine/commit_pipeline.h"
 #include "server/engine/engine.h"
+#include "server/engine/event_index.h"
+#include "server/engine/horizon.h"
+#include "server/engine/key_hash.h"
 #include "server/engine/online_reader.h"
 #include "server/engine/write_encoder.h"
 #include "storage/online_table.h"
@@ -22,8 +25,11 @@ struct Engine::Parts {
   std::unique_ptr<KvStore> store;
   const Clock* clock;
   std::unique_ptr<Catalog> catalog;
+  std::unique_ptr<Horizons> horizons;
+  std::unique_ptr<KeyHasher> hasher;
   std::unique_ptr<OnlineTable> online;
   std::unique_ptr<Collections> collections;
+  std::unique_ptr<EventIndex> events;
   PlanCache plans;
   std::unique_ptr<CommitPipeline> pipeline;
 

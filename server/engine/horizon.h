@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string_view>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
@@ -22,20 +23,29 @@ struct Horizon {
   uint64_t floor = 0;
 };
 
-// The horizons of all views. Thread-safe; reading never waits long.
+// The horizons of all views. Thread-safe; reading never waits long. A horizon is raised before
+// anything behind it is dropped, so an answer is right when the horizon is looked at after its last
+// fact was read.
 class Horizons {
  public:
-  // Reads what is stored.
+  // Reads what is stored. DATA_LOSS when it is damaged.
   static absl::StatusOr<std::unique_ptr<Horizons>> Open(const KvStore* store);
 
   Horizon Of(ViewId view_id) const;
-  // Stored (synced), then seen. Never goes back. Commit thread only.
+  // Stored (synced), then seen. Neither bound ever goes back. Commit thread only.
   absl::Status Raise(KvStore* store, ViewId view_id, const Horizon& horizon);
+  // Forgets a view that was deleted. Commit thread only.
+  absl::Status Drop(KvStore* store, ViewId view_id);
 
  private:
   mutable Mutex mu_;
   absl::flat_hash_map<ViewId, Horizon> by_view_ ABSL_GUARDED_BY(mu_);
 };
+
+// OUT_OF_RANGE (BEFORE_HORIZON), naming the horizon. `what` begins the sentence: "the event
+// timestamp of row 3 (2020-01-01T00:00:00Z)".
+absl::Status BeforeHorizon(std::string_view what, const ViewSchema& schema, int64_t horizon,
+                           std::string_view field);
 
 }  // namespace fletch
 
