@@ -38,6 +38,7 @@ class RowLayout {
  private:
   friend class RowEncoder;
   friend class RowView;
+  friend class RowColumns;
   friend std::string WithoutVectors(const RowLayout& layout, std::string_view row);
 
   // What reading a field needs, small and in one place.
@@ -136,6 +137,7 @@ class RowView {
   std::vector<float> GetVector(size_t field) const;
 
  private:
+  friend class RowColumns;
   friend std::string WithoutVectors(const RowLayout& layout, std::string_view row);
 
   absl::Status Check() const;
