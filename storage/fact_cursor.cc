@@ -1,28 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "storage/fact_cursor.h"
 
+#include <algorithm>
+
 #include "base/status.h"
+#include "storage/big_endian.h"
+#include "storage/entity_key.h"
 
 namespace fletch {
-namespace {
 
-// A step costs about a tenth of a seek in RocksDB. Where steps did not lead there the next question
-// is likely far too.
-constexpr int kStepsWhenNear = 6;
-constexpr int kStepsWhenFar = 1;
-
-}  // namespace
-
-void FactCursor::Seek(std::string_view key) {
-  if (iterator_ == nullptr) {
-    iterator_ = store_->NewIterator(Family::kFacts);
-  } else if (iterator_->Valid() && (behind_is_key_ ? behind_ < key : behind_ <= key)) {
-    for (int steps = 0; iterator_->Valid(); ++steps) {
-      if (iterator_->key() >= key) {
-        near_ = true;
+void NearSeeker::Seek(std::string_view key) {
+  const bool ahead = positioned_ && (behind_is_key_ ? behind_ < key : behind_ <= key);
+  if (ahead) {
+    for (int steps = 0;; ++steps) {
+      if (!iterator_->Valid() || iterator_->key() >= key) {
+        near_ = near_ || steps > 0;
         return;
       }
-      if (steps == (near_ ? kStepsWhenNear : kStepsWhenFar)) break;
+      if (steps == (near_ ? steps_near_ : steps_far_)) break;
       Next();
     }
     near_ = false;
@@ -30,15 +25,16 @@ void FactCursor::Seek(std::string_view key) {
   iterator_->Seek(key);
   behind_.assign(key);
   behind_is_key_ = false;
+  positioned_ = true;
 }
 
-void FactCursor::Next() {
+void NearSeeker::Next() {
   behind_.assign(iterator_->key());
   behind_is_key_ = true;
   iterator_->Next();
 }
 
-absl::StatusOr<bool> FactCursor::IsWithin(std::string_view prefix) const {
+absl::StatusOr<bool> NearSeeker::IsWithin(std::string_view prefix) const {
   if (!iterator_->Valid()) {
     RETURN_IF_ERROR(iterator_->status());
     return false;
@@ -46,17 +42,140 @@ absl::StatusOr<bool> FactCursor::IsWithin(std::string_view prefix) const {
   return iterator_->key().starts_with(prefix);
 }
 
-absl::StatusOr<FactView> FactCursor::Read(std::string_view prefix) const {
-  const std::optional<FactSuffix> suffix = ParseFactSuffix(iterator_->key().substr(prefix.size()));
-  const std::string_view value = iterator_->value();
-  if (!suffix.has_value() || value.empty())
-    return DataLoss("a stored fact's key or value is cut short");
-  const FactForm form = static_cast<FactForm>(value[0]);
-  const bool fits = form == FactForm::kRetraction
-                        ? value.size() == 1
-                        : form == (suffix->tombstone ? FactForm::kTombstone : FactForm::kRow);
-  if (!fits) return DataLoss("a stored fact has a form that its key cannot have");
-  return FactView{*suffix, form, value.substr(1)};
+void FactCursor::Open() {
+  if (open_) return;
+  auto iterators = store_->NewIterators({Family::kFacts, Family::kBlocks});
+  rows_.Reset(std::move(iterators[0]));
+  blocks_.Reset(std::move(iterators[1]));
+  open_ = true;
+}
+
+absl::StatusOr<std::string> FactCursor::FindEntity(const ViewSchema& schema, std::string_view from,
+                                                   std::string_view range) {
+  Open();
+  fact_ = nullptr;
+  on_row_ = on_block_ = block_loaded_ = false;
+  std::string first;
+  for (NearSeeker* const side : {&rows_, &blocks_}) {
+    side->Seek(from);
+    ASSIGN_OR_RETURN(const bool within, side->IsWithin(range));
+    if (!within) continue;
+    const std::string_view key = side->key();
+    ASSIGN_OR_RETURN(const size_t length, KeyLength(schema.join_keys, key.substr(sizeof(ViewId))));
+    const std::string_view prefix = key.substr(0, sizeof(ViewId) + length);
+    if (first.empty() || prefix < first) first.assign(prefix);
+  }
+  return first;
+}
+
+absl::Status FactCursor::Seek(std::string_view prefix, int64_t t) {
+  Open();
+  prefix_.assign(prefix);
+  seek_key_.assign(prefix);
+  AppendU64(~OrderedFromInt64(t), &seek_key_);
+  RETURN_IF_ERROR(SeekBlock(t));
+  rows_.Seek(seek_key_);
+  RETURN_IF_ERROR(TakeRow());
+  Settle();
+  return absl::OkStatus();
+}
+
+absl::Status FactCursor::SeekBlock(int64_t t) {
+  const bool answers =
+      block_loaded_ && t <= block_upto_ && t >= block_.oldest() && block_prefix_ == prefix_;
+  size_t from = 0;
+  if (answers) {
+    if (t < block_.event_time(block_index_)) from = block_index_;
+  } else {
+    blocks_.Seek(seek_key_);
+    RETURN_IF_ERROR(TakeBlock());
+    if (!on_block_) return absl::OkStatus();
+    block_upto_ = t;
+  }
+  on_block_ = true;
+  return TakeFactOfBlock(block_.FindAtOrBefore(t, from));
+}
+
+absl::Status FactCursor::TakeRow() {
+  ASSIGN_OR_RETURN(on_row_, rows_.IsWithin(prefix_));
+  if (!on_row_) return absl::OkStatus();
+  ASSIGN_OR_RETURN(row_fact_, ReadFactRow(rows_.key().substr(prefix_.size()), rows_.value()));
+  return absl::OkStatus();
+}
+
+absl::Status FactCursor::TakeBlock() {
+  block_loaded_ = false;
+  ASSIGN_OR_RETURN(on_block_, blocks_.IsWithin(prefix_));
+  if (!on_block_) return absl::OkStatus();
+  ASSIGN_OR_RETURN(block_, FactBlock::Parse(blocks_.value()));
+  const std::string_view time = blocks_.key().substr(prefix_.size());
+  if (time.size() != sizeof(int64_t) ||
+      Int64FromOrdered(~ReadU64(time.data())) != block_.oldest()) {
+    return DataLoss("a stored block of facts is not what its key says");
+  }
+  block_prefix_ = prefix_;
+  block_loaded_ = true;
+  block_index_ = 0;
+  return absl::OkStatus();
+}
+
+absl::Status FactCursor::TakeFactOfBlock(size_t i) {
+  // A block out of order may end early; it is read as far as it goes, never beyond.
+  block_index_ = std::min(i, block_.count() - 1);
+  ASSIGN_OR_RETURN(block_fact_, block_.Read(block_index_));
+  return absl::OkStatus();
+}
+
+absl::Status FactCursor::Next() {
+  const bool row_moves = fact_ == &row_fact_ || same_;
+  const bool block_moves = fact_ == &block_fact_;
+  fact_ = nullptr;
+  if (row_moves) {
+    rows_.Next();
+    RETURN_IF_ERROR(TakeRow());
+  }
+  if (block_moves && block_index_ + 1 < block_.count()) {
+    RETURN_IF_ERROR(TakeFactOfBlock(block_index_ + 1));
+  } else if (block_moves) {
+    const int64_t upto = block_.oldest() - 1;
+    blocks_.Next();
+    RETURN_IF_ERROR(TakeBlock());
+    if (on_block_) {
+      block_upto_ = upto;
+      RETURN_IF_ERROR(TakeFactOfBlock(0));
+    }
+  }
+  Settle();
+  return absl::OkStatus();
+}
+
+void FactCursor::Settle() {
+  same_ = false;
+  if (!on_row_ || !on_block_) {
+    fact_ = on_row_ ? &row_fact_ : on_block_ ? &block_fact_ : nullptr;
+  } else if (StandsBefore(row_fact_.at, block_fact_.at)) {
+    fact_ = &row_fact_;
+  } else {
+    fact_ = &block_fact_;
+    same_ = !StandsBefore(block_fact_.at, row_fact_.at);
+  }
+}
+
+bool CurrentForms::IsCurrent(const FactSuffix& at) {
+  if (!any_ || at.event_time != instant_) {
+    any_ = true;
+    instant_ = at.event_time;
+    first_.assign(at.identity);
+    if (!met_.empty()) met_.clear();
+    return true;
+  }
+  if (met_.empty()) {
+    if (at.identity == first_) return false;
+    met_.insert(first_);
+  }
+  if (met_.contains(at.identity)) return false;
+  met_.emplace(at.identity);
+  return true;
 }
 
 FactRef ToFactRef(const FactView& fact, std::string_view entity_key) {

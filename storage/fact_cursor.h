@@ -1,32 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
-// A walk over stored facts, decoded in place. Private to this room.
+// One walk over an entity's stored facts, single ones (kFacts) and those in blocks (kBlocks), in
+// the order of their keys. Private to this room.
 #ifndef FLETCH_STORAGE_FACT_CURSOR_H_
 #define FLETCH_STORAGE_FACT_CURSOR_H_
 
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "storage/fact_block.h"
 #include "storage/fact_store.h"
-#include "storage/fact_suffix.h"
 
 namespace fletch {
 
-// A fact under the cursor; views are valid until it moves.
-struct FactView {
-  FactSuffix at;
-  FactForm form = FactForm::kRow;
-  std::string_view row;
-};
-
-// Not thread-safe. Sees every fact written before its first Seek.
-class FactCursor {
+// An iterator that knows what lies behind it, so that seeks to where it stands or near by are
+// cheap.
+class NearSeeker {
  public:
-  explicit FactCursor(const KvStore* store) : store_(store) {}
+  // `steps_near`: so many steps are tried before a seek where the last steps led there;
+  // `steps_far`: where they did not.
+  NearSeeker(int steps_near, int steps_far) : steps_near_(steps_near), steps_far_(steps_far) {}
+  void Reset(std::unique_ptr<KvIterator> iterator) { iterator_ = std::move(iterator); }
 
-  // Moves to the first fact whose key is >= `key`. Cheap when that is where it stands or a few
-  // facts on.
+  // Moves to the first key >= `key`.
   void Seek(std::string_view key);
   // REQUIRES: the last IsWithin was true.
   void Next();
@@ -34,16 +33,79 @@ class FactCursor {
   absl::StatusOr<bool> IsWithin(std::string_view prefix) const;
   // REQUIRES: the last IsWithin was true.
   std::string_view key() const { return iterator_->key(); }
-  // The fact here, of which `prefix` is "view | entity". DATA_LOSS on damaged bytes.
-  absl::StatusOr<FactView> Read(std::string_view prefix) const;
+  std::string_view value() const { return iterator_->value(); }
 
  private:
-  const KvStore* const store_;
+  const int steps_near_;
+  const int steps_far_;
   std::unique_ptr<KvIterator> iterator_;
   // No key lies between this and the iterator's (this itself may be a key only when it was passed).
   std::string behind_;
   bool behind_is_key_ = false;
+  bool positioned_ = false;
   bool near_ = true;  // the last question was a few steps on
+};
+
+// Not thread-safe. Sees exactly the facts written before its first Seek.
+class FactCursor {
+ public:
+  explicit FactCursor(const KvStore* store) : store_(store) {}
+
+  // "view | entity" of the first entity of `schema` with facts at or after `from` ("view", "view |
+  // entity" or FactPrefixEnd of one) that begins with `range`; empty: there is none. The fact is
+  // lost. DATA_LOSS on damaged bytes, as all that follow.
+  absl::StatusOr<std::string> FindEntity(const ViewSchema& schema, std::string_view from,
+                                         std::string_view range);
+  // Moves to the newest fact of the entity ("view | entity") with event_time <= t.
+  absl::Status Seek(std::string_view prefix, int64_t t);
+  // Moves to the next older fact. REQUIRES: fact() is not null.
+  absl::Status Next();
+  // The fact here; nullptr: the entity has no more. Valid until it moves.
+  const FactView* fact() const { return fact_; }
+
+ private:
+  void Open();
+  absl::Status SeekBlock(int64_t t);
+  // Looks at the bytes where the side stands.
+  absl::Status TakeRow();
+  absl::Status TakeBlock();
+  absl::Status TakeFactOfBlock(size_t i);
+  // Picks the side whose fact comes first.
+  void Settle();
+
+  const KvStore* const store_;
+  bool open_ = false;
+  NearSeeker rows_{/*steps_near=*/6, /*steps_far=*/1};
+  NearSeeker blocks_{/*steps_near=*/1, /*steps_far=*/1};
+  std::string prefix_;    // of the entity
+  std::string seek_key_;  // scratch
+  bool on_row_ = false;
+  bool on_block_ = false;
+  bool same_ = false;  // both sides hold the same fact
+  FactView row_fact_;
+  FactView block_fact_;
+  const FactView* fact_ = nullptr;
+  // The block where blocks_ stands, when block_loaded_: of the entity block_prefix_, and the only
+  // one that can answer for block_.oldest() <= t <= block_upto_.
+  FactBlock block_;
+  std::string block_prefix_;
+  int64_t block_upto_ = 0;
+  size_t block_index_ = 0;
+  bool block_loaded_ = false;
+};
+
+// Tells the current forms at K from older ones. Fed with the facts of an entity with commit <= K,
+// in the order of their keys.
+class CurrentForms {
+ public:
+  // Whether `at` is the first of its identity, and so its current form.
+  bool IsCurrent(const FactSuffix& at);
+
+ private:
+  bool any_ = false;
+  int64_t instant_ = 0;
+  std::string first_;                       // identity first met at the instant
+  std::set<std::string, std::less<>> met_;  // all of them, once there are two
 };
 
 // What a caller sees of `fact`.

@@ -4,7 +4,7 @@
 // A token is: u8 1, u64 digest of the query, u64 facts of the last entity emitted so far, the key
 // of the last fact emitted. What else is needed to go on inside an instant (which identities were
 // met) is found again by walking the instant anew.
-#include <set>
+#include <optional>
 
 #include "base/status.h"
 #include "storage/big_endian.h"
@@ -89,54 +89,49 @@ class HistoryWalk {
     std::string next = range;
     if (!last_.key.empty()) {
       const std::string resumed = last_.key;
-      RETURN_IF_ERROR(WalkEntity(resumed.substr(0, last_.prefix_size), last_.event_time,
-                                 last_.entity_count, resumed));
-      next = FactPrefixEnd(std::string_view(resumed).substr(0, last_.prefix_size));
+      const std::string_view prefix = std::string_view(resumed).substr(0, last_.prefix_size);
+      const std::optional<FactSuffix> emitted =
+          ParseFactSuffix(std::string_view(resumed).substr(last_.prefix_size));
+      RETURN_IF_ERROR(WalkEntity(prefix, last_.event_time, last_.entity_count, emitted));
+      next = FactPrefixEnd(prefix);
     }
     while (!page_full_) {
-      cursor_.Seek(next);
-      ASSIGN_OR_RETURN(const bool within, cursor_.IsWithin(range));
-      if (!within) return "";
-      const std::string_view key = cursor_.key();
-      ASSIGN_OR_RETURN(const size_t length,
-                       KeyLength(schema_.join_keys, key.substr(sizeof(ViewId))));
-      const std::string prefix(key.substr(0, sizeof(ViewId) + length));
+      ASSIGN_OR_RETURN(const std::string prefix, cursor_.FindEntity(schema_, next, range));
+      if (prefix.empty()) return "";
       next = FactPrefixEnd(prefix);
-      RETURN_IF_ERROR(WalkEntity(prefix, query_.end, 0, ""));
+      RETURN_IF_ERROR(WalkEntity(prefix, query_.end, 0, std::nullopt));
     }
     return EncodeToken(schema_, query_, last_);
   }
 
  private:
-  // The facts of one entity from `from` on, of which `count` were emitted, up to the key `emitted`.
-  absl::Status WalkEntity(const std::string& prefix, int64_t from, uint64_t count,
-                          std::string_view emitted) {
-    std::set<std::string, std::less<>>
-        met;  // identities of this instant whose current form was met
-    int64_t instant = from;
-    for (cursor_.Seek(FactSeekKey(prefix, from));; cursor_.Next()) {
-      if (query_.last_k != 0 && count >= query_.last_k) return absl::OkStatus();
-      ASSIGN_OR_RETURN(const bool within, cursor_.IsWithin(prefix));
-      if (!within) return absl::OkStatus();
-      ASSIGN_OR_RETURN(const FactView fact, cursor_.Read(prefix));
-      if (fact.at.event_time < query_.start) return absl::OkStatus();
-      if (fact.at.commit_seq > query_.known_at) continue;
-      if (fact.at.event_time != instant) {
-        instant = fact.at.event_time;
-        met.clear();
+  // The facts of one entity from `from` on, of which `count` were emitted, up to `emitted`.
+  absl::Status WalkEntity(std::string_view prefix, int64_t from, uint64_t count,
+                          const std::optional<FactSuffix>& emitted) {
+    CurrentForms forms;
+    RETURN_IF_ERROR(cursor_.Seek(prefix, from));
+    while (const FactView* const fact = cursor_.fact()) {
+      const FactSuffix& at = fact->at;
+      if ((query_.last_k != 0 && count >= query_.last_k) || at.event_time < query_.start) break;
+      const bool counts =
+          at.commit_seq <= query_.known_at &&
+          (query_.all_forms || (forms.IsCurrent(at) && fact->form != FactForm::kRetraction));
+      if (counts && (!emitted.has_value() || StandsBefore(*emitted, at))) {
+        if (emitted_count_ == limit_) {  // one more there is, so this page is not the last
+          page_full_ = true;
+          break;
+        }
+        ++emitted_count_;
+        last_.key.assign(prefix);
+        AppendFactSuffix(at, &last_.key);
+        last_.prefix_size = prefix.size();
+        last_.event_time = at.event_time;
+        last_.entity_count = ++count;
+        RETURN_IF_ERROR(emit_(ToFactRef(*fact, prefix.substr(sizeof(ViewId)))));
       }
-      if (!query_.all_forms) {
-        if (!met.emplace(fact.at.identity).second || fact.form == FactForm::kRetraction) continue;
-      }
-      if (cursor_.key() <= emitted) continue;
-      if (emitted_count_ == limit_) {  // one more there is, so this page is not the last
-        page_full_ = true;
-        return absl::OkStatus();
-      }
-      ++emitted_count_;
-      last_ = {std::string(cursor_.key()), prefix.size(), instant, ++count};
-      RETURN_IF_ERROR(emit_(ToFactRef(fact, std::string_view(prefix).substr(sizeof(ViewId)))));
+      RETURN_IF_ERROR(cursor_.Next());
     }
+    return absl::OkStatus();
   }
 
   const ViewSchema& schema_;

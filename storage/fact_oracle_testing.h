@@ -93,26 +93,29 @@ inline std::vector<std::string> EntityKeys() {
           EntityKey("ab", 1)};
 }
 
-inline Identity RandomIdentity(bool tombstone, std::mt19937_64& random) {
+// `times`: so many event times there are, around 0.
+inline Identity RandomIdentity(bool tombstone, std::mt19937_64& random, uint64_t times = 7) {
   static const std::vector<std::string> kEntities = EntityKeys();
   static const std::string kEvents[] = {"e", std::string("e\0", 2), "ef"};
-  Identity identity{kEntities[random() % kEntities.size()], static_cast<int64_t>(random() % 7) - 3,
+  Identity identity{kEntities[random() % kEntities.size()],
+                    static_cast<int64_t>(random() % times) - static_cast<int64_t>(times / 2),
                     tombstone, ""};
   if (!tombstone) AppendStringKey(kEvents[random() % 3], &identity.event_key);
   return identity;
 }
 
-// A crowded history of commits 1..commits, each of which writes, deletes, or retracts rows or
+// Adds a history of commits first..last, each of which writes, deletes, or retracts rows or
 // deletions.
-inline std::vector<Fact> RandomFacts(ViewId view_id, uint64_t commits, std::mt19937_64& random) {
-  std::vector<Fact> facts;
-  for (uint64_t commit = 1; commit <= commits; ++commit) {
+inline void AddRandomFacts(ViewId view_id, uint64_t first, uint64_t last, uint64_t times,
+                           std::mt19937_64& random, std::vector<Fact>* out) {
+  std::vector<Fact>& facts = *out;
+  for (uint64_t commit = first; commit <= last; ++commit) {
     const uint64_t kind = random() % 8;
     const bool tombstone = kind >= 6 || kind == 5;
     const bool retraction = kind == 3 || kind == 4 || kind == 5;
     std::map<Identity, Fact> batch;  // the same identity twice in a batch is refused
     for (uint64_t n = 1 + random() % 4; n > 0; --n) {
-      Identity identity = RandomIdentity(tombstone, random);
+      Identity identity = RandomIdentity(tombstone, random, times);
       if (retraction && !facts.empty() && random() % 4 != 0) {  // mostly of something that is there
         const Identity& other = facts[random() % facts.size()].key.identity;
         if (other.tombstone == tombstone) identity = other;
@@ -129,8 +132,33 @@ inline std::vector<Fact> RandomFacts(ViewId view_id, uint64_t commits, std::mt19
     }
     for (const auto& [identity, fact] : batch) facts.push_back(fact);
   }
+}
+
+// A crowded history of commits 1..commits.
+inline std::vector<Fact> RandomFacts(ViewId view_id, uint64_t commits, std::mt19937_64& random) {
+  std::vector<Fact> facts;
+  AddRandomFacts(view_id, 1, commits, 7, random, &facts);
   return facts;
 }
+
+inline std::string Show(const Fact& fact) {
+  const Identity& identity = fact.key.identity;
+  return std::to_string(static_cast<int>(fact.form)) + " " + std::to_string(identity.event_time) +
+         " " + std::to_string(fact.key.commit_seq) + " " + std::to_string(identity.tombstone) +
+         " [" + identity.entity_key + "] [" + identity.event_key + "] " + fact.row;
+}
+inline std::string Show(const FactRef& ref) {
+  return Show(
+      Fact{{0,
+            {std::string(ref.entity_key), ref.event_time, ref.tombstone_identity, ref.event_key},
+            ref.commit_seq},
+           ref.form,
+           std::string(ref.row)});
+}
+inline std::string Show(const std::optional<Fact>& fact) {
+  return fact.has_value() ? Show(*fact) : "none";
+}
+inline std::string Show(const Visible& ref) { return ref.has_value() ? Show(*ref) : "none"; }
 
 }  // namespace fletch::fact_oracle
 

@@ -16,26 +16,7 @@ namespace {
 constexpr ViewId kView = 5;
 constexpr int kHistories = 400;
 
-std::string Show(const Fact& fact) {
-  return std::to_string(static_cast<int>(fact.form)) + " " +
-         std::to_string(fact.key.identity.event_time) + " " + std::to_string(fact.key.commit_seq) +
-         " " + std::to_string(fact.key.identity.tombstone) + " [" + fact.key.identity.entity_key +
-         "] [" + fact.key.identity.event_key + "] " + fact.row;
-}
-
-std::string Show(const FactRef& ref) {
-  return Show(
-      Fact{{kView,
-            {std::string(ref.entity_key), ref.event_time, ref.tombstone_identity, ref.event_key},
-            ref.commit_seq},
-           ref.form,
-           std::string(ref.row)});
-}
-
-std::string Show(const std::optional<Fact>& fact) {
-  return fact.has_value() ? Show(*fact) : "none";
-}
-std::string Show(const Visible& ref) { return ref.has_value() ? Show(*ref) : "none"; }
+using fact_oracle::Show;
 
 class FactPropertyTest : public testing::Test {
  protected:

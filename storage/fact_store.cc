@@ -37,74 +37,79 @@ absl::StatusOr<Visible> FactReader::FindVisible(const ViewSchema& schema,
     if (identity.entity_key == entity_key)
       excluded.emplace(identity.event_time, IdentitySuffix(identity));
   }
+  SetEntity(schema, entity_key);
+  return WalkToVisible(as_of, known_at, excluded);
+}
+
+void FactReader::SetEntity(const ViewSchema& schema, std::string_view entity_key) {
   prefix_.clear();
   AppendU32(schema.view_id, &prefix_);
   prefix_.append(entity_key);
-  return WalkToVisible(as_of, known_at, excluded);
+}
+
+std::string_view FactReader::EntityKey() const {
+  return std::string_view(prefix_).substr(sizeof(ViewId));
 }
 
 absl::StatusOr<Visible> FactReader::WalkToVisible(
     int64_t as_of, uint64_t known_at, const std::set<std::pair<int64_t, std::string>>& excluded) {
-  seek_key_.assign(prefix_);
-  AppendU64(~OrderedFromInt64(as_of), &seek_key_);
-  cursor_->Seek(seek_key_);
-  // Identities of this instant that do not count: facts older than the one that said so are not
-  // their current form.
-  std::set<std::string, std::less<>> withdrawn;
-  int64_t instant = as_of;
-  for (;; cursor_->Next()) {
-    ASSIGN_OR_RETURN(const bool within, cursor_->IsWithin(prefix_));
-    if (!within) return std::nullopt;
-    ASSIGN_OR_RETURN(const FactView fact, cursor_->Read(prefix_));
-    if (fact.at.commit_seq > known_at) continue;
-    if (fact.at.event_time != instant) {
-      instant = fact.at.event_time;
-      withdrawn.clear();
+  CurrentForms forms;
+  RETURN_IF_ERROR(cursor_->Seek(prefix_, as_of));
+  while (const FactView* const fact = cursor_->fact()) {
+    if (fact->at.commit_seq <= known_at && forms.IsCurrent(fact->at) &&
+        fact->form != FactForm::kRetraction &&
+        (excluded.empty() ||
+         !excluded.contains({fact->at.event_time, std::string(fact->at.identity)}))) {
+      return ToFactRef(*fact, EntityKey());
     }
-    const bool counts =
-        fact.form != FactForm::kRetraction &&
-        (excluded.empty() || !excluded.contains({instant, std::string(fact.at.identity)}));
-    if (!counts) {
-      withdrawn.emplace(fact.at.identity);
-    } else if (withdrawn.empty() || !withdrawn.contains(fact.at.identity)) {
-      return ToFactRef(fact,
-                       cursor_->key().substr(sizeof(ViewId), prefix_.size() - sizeof(ViewId)));
-    }
+    RETURN_IF_ERROR(cursor_->Next());
   }
+  return std::nullopt;
 }
 
 absl::Status FactReader::ScanVisible(const ViewSchema& schema, int64_t as_of, uint64_t known_at,
                                      const std::function<absl::Status(const FactRef&)>& emit) {
-  const std::string view_prefix = ViewPrefix(schema.view_id);
-  std::string next = view_prefix;
+  const std::string range = ViewPrefix(schema.view_id);
+  std::string next = range;
   while (true) {
-    cursor_->Seek(next);
-    ASSIGN_OR_RETURN(const bool within, cursor_->IsWithin(view_prefix));
-    if (!within) return absl::OkStatus();
-    const std::string_view key = cursor_->key();
-    ASSIGN_OR_RETURN(const size_t length,
-                     KeyLength(schema.join_keys, key.substr(view_prefix.size())));
-    prefix_.assign(key.substr(0, view_prefix.size() + length));
+    ASSIGN_OR_RETURN(prefix_, cursor_->FindEntity(schema, next, range));
+    if (prefix_.empty()) return absl::OkStatus();
     next = FactPrefixEnd(prefix_);
     ASSIGN_OR_RETURN(const Visible visible, WalkToVisible(as_of, known_at, {}));
     if (visible.has_value() && visible->form == FactForm::kRow) RETURN_IF_ERROR(emit(*visible));
   }
 }
 
+absl::Status FactReader::ReadEntity(const ViewSchema& schema, std::string_view entity_key,
+                                    int64_t start, int64_t end, uint64_t known_at, bool all_forms,
+                                    const std::function<absl::Status(const FactRef&)>& emit) {
+  SetEntity(schema, entity_key);
+  CurrentForms forms;
+  RETURN_IF_ERROR(cursor_->Seek(prefix_, end));
+  while (const FactView* const fact = cursor_->fact()) {
+    if (fact->at.event_time < start) return absl::OkStatus();
+    if (fact->at.commit_seq <= known_at &&
+        (all_forms || (forms.IsCurrent(fact->at) && fact->form != FactForm::kRetraction))) {
+      RETURN_IF_ERROR(emit(ToFactRef(*fact, EntityKey())));
+    }
+    RETURN_IF_ERROR(cursor_->Next());
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<bool> FactReader::IdentityCounts(const ViewSchema& schema, const Identity& identity,
                                                 uint64_t known_at) {
   // Facts of other identities of the instant stand between: they are passed over.
   const std::string suffix = IdentitySuffix(identity);
-  prefix_ = FactSeekKey(FactPrefix(schema.view_id, identity.entity_key), identity.event_time);
-  const std::string_view entity_prefix =
-      std::string_view(prefix_).substr(0, prefix_.size() - sizeof(int64_t));
-  for (cursor_->Seek(prefix_);; cursor_->Next()) {
-    ASSIGN_OR_RETURN(const bool within, cursor_->IsWithin(prefix_));
-    if (!within) return false;
-    ASSIGN_OR_RETURN(const FactView fact, cursor_->Read(entity_prefix));
-    if (fact.at.commit_seq <= known_at && fact.at.identity == suffix)
-      return fact.form != FactForm::kRetraction;
+  SetEntity(schema, identity.entity_key);
+  RETURN_IF_ERROR(cursor_->Seek(prefix_, identity.event_time));
+  while (const FactView* const fact = cursor_->fact()) {
+    if (fact->at.event_time != identity.event_time) return false;
+    if (fact->at.commit_seq <= known_at && fact->at.identity == suffix)
+      return fact->form != FactForm::kRetraction;
+    RETURN_IF_ERROR(cursor_->Next());
   }
+  return false;
 }
 
 std::string LatestKey(ViewId view_id, std::string_view entity_key) {

@@ -85,9 +85,11 @@ class FactReader {
   absl::StatusOr<Visible> WalkToVisible(int64_t as_of, uint64_t known_at,
                                         const std::set<std::pair<int64_t, std::string>>& excluded);
 
+  void SetEntity(const ViewSchema& schema, std::string_view entity_key);
+  std::string_view EntityKey() const;
+
   std::unique_ptr<FactCursor> cursor_;
   std::string prefix_;  // "view | entity" of the question
-  std::string seek_key_;
 };
 
 struct HistoryQuery {

@@ -38,6 +38,12 @@ inline void AppendIdentitySuffix(const Identity& identity, std::string* out) {
   out->append(Complement(identity.event_key));
 }
 
+inline void AppendFactSuffix(const FactSuffix& at, std::string* out) {
+  AppendU64(~OrderedFromInt64(at.event_time), out);
+  AppendU64(~at.commit_seq, out);
+  out->append(at.identity);
+}
+
 // nullopt: damaged. Views into `suffix`.
 inline std::optional<FactSuffix> ParseFactSuffix(std::string_view suffix) {
   if (suffix.size() < kFactSuffixBytes) return std::nullopt;

@@ -45,6 +45,7 @@ struct ViewSchema {
   std::vector<FieldSchema> fields;
   int64_t ttl_micros = 0;  // 0: for ever
   int64_t max_future_skew_micros = 0;
+  int64_t retention_micros = 0;  // 0: all history is kept
 
   // "view@v2".
   std::string versioned_name() const { return name + "@v" + std::to_string(version); }
