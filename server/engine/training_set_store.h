@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -106,6 +107,7 @@ class TrainingSetStore {
 
  private:
   using Name = std::pair<std::string, std::string>;  // project, name
+  class Claim;
 
   explicit TrainingSetStore(KvStore* store) : store_(store) {}
   absl::Status Load();
@@ -115,6 +117,8 @@ class TrainingSetStore {
 
   KvStore* const store_;
   mutable Mutex mu_;
+  CondVar released_;                             // a claim went
+  std::set<Name> claimed_ ABSL_GUARDED_BY(mu_);  // someone changes what is stored of these
   std::map<Name, TrainingSetRecordPtr> records_ ABSL_GUARDED_BY(mu_);
   uint64_t next_id_ ABSL_GUARDED_BY(mu_) = 1;
   uint64_t erasures_begun_ ABSL_GUARDED_BY(mu_) = 0;
