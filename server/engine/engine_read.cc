@@ -60,9 +60,10 @@ absl::StatusOr<std::optional<OnlineAnswer>> Engine::ReadOnline(const OnlineReque
                    parts_->Resolve(request.as_of, request.known_at, request.min_seq, call));
   answer.as_of = moment.as_of;
   answer.read_seq = moment.read_seq;
-  Snapshot snapshot(parts_->online.get(), parts_->store.get(), moment.as_of, moment.read_seq);
-  ASSIGN_OR_RETURN(auto columns, ReadFeatures(*answer.plan, request.keys, request.row_count,
-                                              request.event_times, may_block, call, &snapshot));
+  Snapshot snapshot(parts_->Sources(), moment.as_of, moment.read_seq);
+  ASSIGN_OR_RETURN(auto columns, ReadFeatures(*answer.plan, request.keys, request.request_context,
+                                              request.row_count, request.event_times, may_block,
+                                              call, &snapshot));
   if (!columns.has_value()) return std::nullopt;
   answer.columns = *std::move(columns);
   return answer;
@@ -73,49 +74,65 @@ namespace {
 class AdmittedRead : public HistoricalRead {
  public:
   AdmittedRead(std::shared_ptr<const FeaturePlan> plan, const HistoricalHeader& header,
-               uint64_t read_seq, const KvStore* store, const Clock* clock,
-               CommitPipeline* pipeline)
+               uint64_t read_seq, const ReadSources& sources, WorkSharing* workers,
+               const Clock* clock, CommitPipeline* pipeline)
       : plan_(std::move(plan)),
         as_served_(header.mode == KnownAtMode::kAsServed),
         event_times_(header.event_times),
+        mark_out_of_range_(header.mark_out_of_range),
         read_seq_(read_seq),
-        store_(store),
+        sources_(sources),
+        workers_(workers),
         clock_(clock),
         pipeline_(pipeline) {}
 
   const FeaturePlan& plan() const override { return *plan_; }
   uint64_t read_seq() const override { return read_seq_; }
 
-  absl::StatusOr<std::vector<Column>> Join(const SpineBatch& spine, const Call& call) override {
+  absl::StatusOr<std::unique_ptr<JoinedSpine>> Join(std::vector<SpineBatch> batches,
+                                                    const Call& call) override {
     RETURN_IF_ERROR(call.Check());
-    std::vector<uint64_t> known_at = {read_seq_};
-    if (as_served_ && spine.row_count > 0) {
-      RETURN_IF_ERROR(CheckReached(spine));
-      ASSIGN_OR_RETURN(known_at, pipeline_->ResolveTimes(spine.timestamps));
-      read_seq_ = std::max(read_seq_, *std::max_element(known_at.begin(), known_at.end()));
-    }
-    return JoinSpine(*plan_, *store_, spine, known_at, event_times_, call);
+    SpineJoinRequest request{.plan = plan_,
+                             .batches = std::move(batches),
+                             .known_at = {read_seq_},
+                             .event_times = event_times_,
+                             .mark_out_of_range = mark_out_of_range_,
+                             .rows_before = rows_joined_};
+    if (as_served_) RETURN_IF_ERROR(ResolveEachRow(&request));
+    for (const SpineBatch& batch : request.batches) rows_joined_ += batch.row_count;
+    return JoinSpine(sources_, workers_, std::move(request), call);
   }
 
  private:
-  absl::Status CheckReached(const SpineBatch& spine) const {
+  absl::Status ResolveEachRow(SpineJoinRequest* request) {
     const int64_t now = clock_->NowMicros();
-    for (size_t row = 0; row < spine.timestamps.size(); ++row) {
-      if (spine.timestamps[row] <= now) continue;
+    std::vector<int64_t> times;
+    for (const SpineBatch& batch : request->batches) {
+      times.insert(times.end(), batch.timestamps.begin(), batch.timestamps.end());
+    }
+    if (times.empty()) return absl::OkStatus();
+    for (size_t row = 0; row < times.size(); ++row) {
+      if (times[row] <= now) continue;
       return FailedPrecondition(
           "NOT_YET_KNOWN",
-          absl::StrCat("the timestamp of spine row ", row,
+          absl::StrCat("the timestamp of spine row ", rows_joined_ + row,
                        " lies after the daemon's clock, so nothing was served then"),
           "timestamps");
     }
+    ASSIGN_OR_RETURN(request->known_at, pipeline_->ResolveTimes(times));
+    read_seq_ =
+        std::max(read_seq_, *std::max_element(request->known_at.begin(), request->known_at.end()));
     return absl::OkStatus();
   }
 
   const std::shared_ptr<const FeaturePlan> plan_;
   const bool as_served_;
   const bool event_times_;
+  const bool mark_out_of_range_;
   uint64_t read_seq_;
-  const KvStore* const store_;
+  uint64_t rows_joined_ = 0;
+  const ReadSources sources_;
+  WorkSharing* const workers_;
   const Clock* const clock_;
   CommitPipeline* const pipeline_;
 };
@@ -128,8 +145,9 @@ absl::StatusOr<std::unique_ptr<HistoricalRead>> Engine::BeginHistorical(
   ASSIGN_OR_RETURN(auto plan, parts_->Plan(header.project, header.selection));
   ASSIGN_OR_RETURN(Parts::Moment moment,
                    parts_->Resolve(std::nullopt, header.known_at, header.min_seq, call));
-  return std::make_unique<AdmittedRead>(std::move(plan), header, moment.read_seq,
-                                        parts_->store.get(), parts_->clock, parts_->pipeline.get());
+  return std::make_unique<AdmittedRead>(std::move(plan), header, moment.read_seq, parts_->Sources(),
+                                        parts_->join_workers.get(), parts_->clock,
+                                        parts_->pipeline.get());
 }
 
 absl::StatusOr<HistoryAnswer> Engine::GetHistory(const HistoryRequest& request,
@@ -145,7 +163,7 @@ absl::StatusOr<HistoryAnswer> Engine::GetHistory(const HistoryRequest& request,
   } else {
     ASSIGN_OR_RETURN(read_seq, PageTokenSeq(request.page_token));
   }
-  return ReadHistoryPage(*parts_->store, **view, request, read_seq);
+  return ReadHistoryPage(*parts_->store, *parts_->horizons, **view, request, read_seq);
 }
 
 absl::StatusOr<SearchAnswer> Engine::Search(const SearchRequest& request, const Call& call) {
@@ -159,8 +177,7 @@ absl::StatusOr<SearchAnswer> Engine::Search(const SearchRequest& request, const 
   }
   ASSIGN_OR_RETURN(Parts::Moment moment,
                    parts_->Resolve(request.as_of, request.known_at, request.min_seq, call));
-  SearchContext context{catalog.get(), collection.get(), parts_->online.get(), parts_->store.get(),
-                        &parts_->plans};
+  SearchContext context{catalog.get(), collection.get(), parts_->Sources(), &parts_->plans};
   return RunSearch(context, request, moment.as_of, moment.read_seq, call);
 }
 

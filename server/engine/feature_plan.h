@@ -16,6 +16,8 @@
 
 namespace fletch {
 
+class WindowPlan;
+
 // One field of one view that goes to one column of the answer.
 struct PlanField {
   size_t field = 0;   // of the view
@@ -27,6 +29,7 @@ struct PlanView {
   std::shared_ptr<const View> view;                // stored rows; or
   std::shared_ptr<const AggregationView> windows;  // windows over events: exactly one is set
   std::vector<PlanField> fields;                   // of `windows`: field i is aggregation i
+  std::shared_ptr<const WindowPlan> window_plan;   // of `windows`: the aggregations in `fields`
   bool reads_vectors = false;  // some field is a FLOAT_VECTOR: not in the online table
 
   const RowLayout& layout() const { return view != nullptr ? view->layout : windows->layout; }

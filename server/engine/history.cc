@@ -12,8 +12,11 @@
 #include "absl/strings/str_split.h"
 #include "base/limits.h"
 #include "base/status.h"
+#include "base/strings.h"
 #include "server/engine/commit_log.h"
-#include "storage/entity_key.h"
+#include "server/engine/entity_columns.h"
+#include "server/engine/plan_horizon.h"
+#include "server/engine/time_text.h"
 #include "storage/fact_store.h"
 #include "storage/row_codec.h"
 
@@ -33,31 +36,26 @@ absl::StatusOr<std::string> PageTokenPosition(const std::string& page_token) {
   return position;
 }
 
-void AppendKeyValue(const KeyValue& value, Column* column) {
-  ++column->row_count;
-  if (const auto* number = std::get_if<int64_t>(&value)) {
-    column->int64s.push_back(*number);
-  } else {
-    column->strings.push_back(std::get<std::string>(value));
-  }
-}
-
 class PageBuilder {
  public:
   PageBuilder(const KvStore& store, const View& view) : store_(store), view_(view) {
-    for (const auto* keys : {&view.schema.join_keys, &view.schema.event_keys}) {
-      for (const KeyFieldSchema& key : *keys) AddColumn(key.name, DataType{key.type});
+    page_.columns = KeyColumns(view.schema.join_keys);
+    for (NamedColumn& key : KeyColumns(view.schema.event_keys)) {
+      page_.columns.push_back(std::move(key));
     }
-    for (const FieldSchema& field : view.schema.fields) AddColumn(field.name, field.type);
+    for (const FieldSchema& field : view.schema.fields) {
+      page_.columns.emplace_back().name = field.name;
+      page_.columns.back().column.type = field.type;
+    }
   }
 
   absl::Status Append(const FactRef& fact) {
     const ViewSchema& schema = view_.schema;
-    ASSIGN_OR_RETURN(std::vector<KeyValue> keys, DecodeKey(schema.join_keys, fact.entity_key));
-    size_t column = 0;
-    for (const KeyValue& key : keys) AppendKeyValue(key, &page_.columns[column++].column);
-    RETURN_IF_ERROR(AppendEventKeys(fact, &column));
-    RETURN_IF_ERROR(AppendFields(fact, column));
+    const size_t join_keys = schema.join_keys.size();
+    absl::Span<NamedColumn> columns = absl::MakeSpan(page_.columns);
+    RETURN_IF_ERROR(AppendKeyValues(schema.join_keys, fact.entity_key, columns));
+    RETURN_IF_ERROR(AppendEventKeys(fact, columns.subspan(join_keys)));
+    RETURN_IF_ERROR(AppendFields(fact, join_keys + schema.event_keys.size()));
     if (fact.commit_seq != last_seq_) {
       ASSIGN_OR_RETURN(last_time_, CommitTimeOf(store_, fact.commit_seq));
       last_seq_ = fact.commit_seq;
@@ -73,24 +71,15 @@ class PageBuilder {
   HistoryAnswer Finish() { return std::move(page_); }
 
  private:
-  void AddColumn(const std::string& name, const DataType& type) {
-    page_.columns.emplace_back().name = name;
-    page_.columns.back().column.type = type;
-  }
-
   void AppendNull(Column* column) {
     column->null_rows.push_back(page_.row_count);
     AppendEmpty(column);
   }
 
-  absl::Status AppendEventKeys(const FactRef& fact, size_t* column) {
+  absl::Status AppendEventKeys(const FactRef& fact, absl::Span<NamedColumn> columns) {
     const auto& event_keys = view_.schema.event_keys;
-    if (fact.tombstone_identity) {
-      for (size_t i = 0; i < event_keys.size(); ++i) AppendNull(&page_.columns[(*column)++].column);
-      return absl::OkStatus();
-    }
-    ASSIGN_OR_RETURN(std::vector<KeyValue> keys, DecodeKey(event_keys, fact.event_key));
-    for (const KeyValue& key : keys) AppendKeyValue(key, &page_.columns[(*column)++].column);
+    if (!fact.tombstone_identity) return AppendKeyValues(event_keys, fact.event_key, columns);
+    for (size_t i = 0; i < event_keys.size(); ++i) AppendNull(&columns[i].column);
     return absl::OkStatus();
   }
 
@@ -117,36 +106,15 @@ class PageBuilder {
   int64_t last_time_ = 0;
 };
 
-// The entity asked for, encoded; empty: all.
-absl::StatusOr<std::string> RequestedEntity(const View& view, const HistoryRequest& request) {
-  std::string entity;
-  if (request.keys.empty()) return entity;
-  std::vector<NamedColumn> keys = request.keys;
-  std::vector<const Column*> ordered(view.schema.join_keys.size());
-  for (NamedColumn& key : keys) {
-    const std::string path = absl::StrCat("keys.", key.name);
-    bool known = false;
-    for (size_t i = 0; i < ordered.size(); ++i) {
-      if (view.schema.join_keys[i].name != key.name) continue;
-      CoerceColumn(DataType{view.schema.join_keys[i].type}, &key.column);
-      RETURN_IF_ERROR(CheckKeyColumn(view.schema.join_keys[i], key.column, 1, path));
-      ordered[i] = &key.column;
-      known = true;
-    }
-    if (!known) {
-      return InvalidArgument(
-          absl::StrCat(key.name, " is no join key of view ", view.schema.versioned_name()), path);
-    }
+// Looked at after the facts were read: they are dropped behind a raised horizon.
+absl::Status CheckHorizon(const Horizons& horizons, const View& view, const HistoryRequest& request,
+                          uint64_t read_seq) {
+  const Horizon horizon = horizons.Of(view.schema.view_id);
+  if (request.start.has_value() && *request.start < horizon.time) {
+    return BeforeHorizon(StrCat("start ", TimeText(*request.start)), view.schema, horizon.time,
+                         "start");
   }
-  for (size_t i = 0; i < ordered.size(); ++i) {
-    if (ordered[i] != nullptr) continue;
-    return InvalidArgument(
-        absl::StrCat("join key ", view.schema.join_keys[i].name,
-                     " is missing; give all join keys, or none for the whole view"),
-        absl::StrCat("keys.", view.schema.join_keys[i].name));
-  }
-  AppendKey(ordered, 0, &entity);
-  return entity;
+  return CheckMoment(horizon, view.schema, limits::kMaxTimeMicros, read_seq);
 }
 
 }  // namespace
@@ -158,15 +126,18 @@ absl::StatusOr<uint64_t> PageTokenSeq(const std::string& page_token) {
   return seq;
 }
 
-absl::StatusOr<HistoryAnswer> ReadHistoryPage(const KvStore& store, const View& view,
-                                              const HistoryRequest& request, uint64_t read_seq) {
+absl::StatusOr<HistoryAnswer> ReadHistoryPage(const KvStore& store, const Horizons& horizons,
+                                              const View& view, const HistoryRequest& request,
+                                              uint64_t read_seq) {
   HistoryQuery query{.entity_key = {},
                      .start = request.start.value_or(limits::kMinTimeMicros),
                      .end = request.end.value_or(limits::kMaxTimeMicros),
                      .last_k = request.last_k,
                      .known_at = read_seq,
                      .all_forms = request.all_forms};
-  ASSIGN_OR_RETURN(query.entity_key, RequestedEntity(view, request));
+  if (!request.keys.empty()) {
+    ASSIGN_OR_RETURN(query.entity_key, EncodeEntity(view.schema, request.keys, "keys"));
+  }
   std::string position;
   if (!request.page_token.empty()) {
     ASSIGN_OR_RETURN(position, PageTokenPosition(request.page_token));
@@ -176,6 +147,7 @@ absl::StatusOr<HistoryAnswer> ReadHistoryPage(const KvStore& store, const View& 
                           [&](const FactRef& fact) { return page.Append(fact); });
   if (absl::IsInvalidArgument(next.status())) return BadToken();
   RETURN_IF_ERROR(next.status());
+  RETURN_IF_ERROR(CheckHorizon(horizons, view, request, read_seq));
   HistoryAnswer answer = page.Finish();
   answer.read_seq = read_seq;
   if (!next->empty()) {

@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "server/engine/catalog.h"
+#include "server/engine/horizon.h"
 #include "server/engine/types.h"
 #include "storage/kv_store.h"
 
@@ -17,9 +18,10 @@ namespace fletch {
 absl::StatusOr<uint64_t> PageTokenSeq(const std::string& page_token);
 
 // One page at `read_seq`. Errors as FactReader; INVALID_ARGUMENT (keys.NAME) for keys that do not
-// fit.
-absl::StatusOr<HistoryAnswer> ReadHistoryPage(const KvStore& store, const View& view,
-                                              const HistoryRequest& request, uint64_t read_seq);
+// fit; OUT_OF_RANGE (BEFORE_HORIZON) for a `start` or `read_seq` before the view's history.
+absl::StatusOr<HistoryAnswer> ReadHistoryPage(const KvStore& store, const Horizons& horizons,
+                                              const View& view, const HistoryRequest& request,
+                                              uint64_t read_seq);
 
 }  // namespace fletch
 

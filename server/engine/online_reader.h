@@ -20,31 +20,13 @@
 
 namespace fletch {
 
-// Appends one cell to a column: `row` is the view's row when cell.status is kPresent.
-void AppendCell(const VisibleRow& cell, const RowView* row, size_t field, bool event_times,
-                Column* column);
-
-// Makes a plan's columns of rows that are added in order, view by view.
-class ColumnWriter {
- public:
-  ColumnWriter(const FeaturePlan& plan, size_t row_count, bool event_times);
-  // One row of one view: a cell for each of its fields. `trusted`: the bytes are the online
-  // table's, already checked.
-  absl::Status Append(const PlanView& view, const VisibleRow& cell, bool trusted);
-  std::vector<Column> Finish() { return std::move(columns_); }
-
- private:
-  std::vector<Column> columns_;
-  const bool event_times_;
-};
-
 // The columns of `plan`; nullopt when `may_block` is false and memory alone cannot say.
-// INVALID_ARGUMENT: keys that do not fit (field path keys.NAME).
-absl::StatusOr<std::optional<std::vector<Column>>> ReadFeatures(const FeaturePlan& plan,
-                                                                absl::Span<const NamedColumn> keys,
-                                                                size_t row_count, bool event_times,
-                                                                bool may_block, const Call& call,
-                                                                Snapshot* snapshot);
+// INVALID_ARGUMENT: keys or context that do not fit (field paths keys.NAME, request_context.NAME).
+// OUT_OF_RANGE (BEFORE_HORIZON): the snapshot lies before a view's history.
+absl::StatusOr<std::optional<std::vector<Column>>> ReadFeatures(
+    const FeaturePlan& plan, absl::Span<const NamedColumn> keys,
+    absl::Span<const NamedColumn> context, size_t row_count, bool event_times, bool may_block,
+    const Call& call, Snapshot* snapshot);
 
 // Plans by selection, of the newest catalog revision. Thread-safe.
 class PlanCache {

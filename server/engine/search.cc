@@ -12,6 +12,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "base/status.h"
+#include "server/engine/entity_columns.h"
 #include "server/engine/filter.h"
 #include "server/engine/snapshot.h"
 #include "storage/entity_key.h"
@@ -37,28 +38,6 @@ absl::Status CheckQueryVector(const FieldSchema& field, absl::Span<const float> 
     return InvalidArgument("a zero vector has no direction, which COSINE needs", "vector");
   }
   return absl::OkStatus();
-}
-
-// The request's entity key, encoded.
-absl::StatusOr<std::string> EncodeEntity(const View& view, std::vector<NamedColumn> keys) {
-  std::string entity;
-  for (const KeyFieldSchema& join_key : view.schema.join_keys) {
-    const std::string path = absl::StrCat("entity_key.", join_key.name);
-    auto key = std::find_if(keys.begin(), keys.end(),
-                            [&](const NamedColumn& k) { return k.name == join_key.name; });
-    if (key == keys.end())
-      return InvalidArgument("this join key is missing; give one row of each", path);
-    CoerceColumn(DataType{join_key.type}, &key->column);
-    RETURN_IF_ERROR(CheckKeyColumn(join_key, key->column, 1, path));
-    const Column* column = &key->column;
-    AppendKey(absl::MakeConstSpan(&column, 1), 0, &entity);
-  }
-  if (keys.size() != view.schema.join_keys.size()) {
-    return InvalidArgument(
-        absl::StrCat("only the join keys of entity ", view.schema.entity, " belong here"),
-        "entity_key");
-  }
-  return entity;
 }
 
 // The vector of an entity at the snapshot; NOT_FOUND when it has none.
@@ -112,22 +91,10 @@ absl::StatusOr<bool> Passes(const Filter& filter, std::string_view entity_key, S
 
 absl::Status AppendHits(const View& view, const std::vector<VectorHit>& hits,
                         SearchAnswer* answer) {
-  for (const KeyFieldSchema& key : view.schema.join_keys) {
-    answer->keys.emplace_back().name = key.name;
-    answer->keys.back().column.type = DataType{key.type};
-  }
+  answer->keys = KeyColumns(view.schema.join_keys);
   for (const VectorHit& hit : hits) {
-    ASSIGN_OR_RETURN(std::vector<KeyValue> values,
-                     DecodeKey(view.schema.join_keys, hit.entity_key));
-    for (size_t i = 0; i < values.size(); ++i) {
-      Column& column = answer->keys[i].column;
-      ++column.row_count;
-      if (const auto* number = std::get_if<int64_t>(&values[i])) {
-        column.int64s.push_back(*number);
-      } else {
-        column.strings.push_back(std::get<std::string>(values[i]));
-      }
-    }
+    RETURN_IF_ERROR(
+        AppendKeyValues(view.schema.join_keys, hit.entity_key, absl::MakeSpan(answer->keys)));
     answer->scores.push_back(hit.score);
     answer->event_times.push_back(hit.event_time);
   }
@@ -152,15 +119,16 @@ absl::StatusOr<std::shared_ptr<const FeaturePlan>> HydrationPlan(const SearchCon
   return plan;
 }
 
-absl::Status Hydrate(const FeaturePlan& plan, bool event_times, const Call& call,
+absl::Status Hydrate(const FeaturePlan& plan, const SearchRequest& request, const Call& call,
                      Snapshot* snapshot, SearchAnswer* answer) {
   std::vector<NamedColumn> keys;
   for (const NamedColumn& key : answer->keys) {
     const auto& wanted = plan.key_columns;
     if (std::find(wanted.begin(), wanted.end(), key.name) != wanted.end()) keys.push_back(key);
   }
-  ASSIGN_OR_RETURN(auto columns, ReadFeatures(plan, keys, answer->scores.size(), event_times,
-                                              /*may_block=*/true, call, snapshot));
+  ASSIGN_OR_RETURN(auto columns,
+                   ReadFeatures(plan, keys, request.request_context, answer->scores.size(),
+                                request.event_times, /*may_block=*/true, call, snapshot));
   answer->columns = std::move(columns).value();
   return absl::OkStatus();
 }
@@ -193,7 +161,7 @@ absl::StatusOr<SearchAnswer> RunSearch(const SearchContext& context, const Searc
                                        int64_t as_of, uint64_t read_seq, const Call& call) {
   const View& view = context.collection->view();
   const size_t field = context.collection->field();
-  Snapshot snapshot(context.online, context.store, as_of, read_seq);
+  Snapshot snapshot(context.sources, as_of, read_seq);
   SearchAnswer answer;
   answer.as_of = as_of;
   answer.read_seq = read_seq;
@@ -209,7 +177,8 @@ absl::StatusOr<SearchAnswer> RunSearch(const SearchContext& context, const Searc
                     .exclude = {},
                     .passes = nullptr};
   if (!request.entity_key.empty()) {
-    ASSIGN_OR_RETURN(std::string entity, EncodeEntity(view, request.entity_key));
+    ASSIGN_OR_RETURN(std::string entity,
+                     EncodeEntity(view.schema, request.entity_key, "entity_key"));
     ASSIGN_OR_RETURN(query.vector, EntityVector(view, field, entity, &snapshot));
     if (!request.include_self) query.exclude = std::move(entity);
   } else {
@@ -222,10 +191,16 @@ absl::StatusOr<SearchAnswer> RunSearch(const SearchContext& context, const Searc
     query.passes = [&](std::string_view key) { return Passes(*filter, key, &snapshot); };
   }
   ASSIGN_OR_RETURN(VectorAnswer found, context.collection->Search(query, call));
+  RETURN_IF_ERROR(snapshot.CheckHorizon(view.schema));
+  if (filter.has_value()) {
+    for (const auto& other : filter->views()) {
+      RETURN_IF_ERROR(snapshot.CheckHorizon(other->schema));
+    }
+  }
   answer.plan = {found.strategy, found.selectivity, found.visited, found.segments, found.buffered};
   RETURN_IF_ERROR(AppendHits(view, found.hits, &answer));
   if (answer.hydrated != nullptr) {
-    RETURN_IF_ERROR(Hydrate(*answer.hydrated, request.event_times, call, &snapshot, &answer));
+    RETURN_IF_ERROR(Hydrate(*answer.hydrated, request, call, &snapshot, &answer));
   }
   return answer;
 }

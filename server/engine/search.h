@@ -11,10 +11,9 @@
 #include "base/call.h"
 #include "server/engine/catalog.h"
 #include "server/engine/online_reader.h"
+#include "server/engine/snapshot.h"
 #include "server/engine/types.h"
 #include "server/engine/vector_collection.h"
-#include "storage/kv_store.h"
-#include "storage/online_table.h"
 
 namespace fletch {
 
@@ -32,8 +31,7 @@ absl::StatusOr<IndexedField> FindIndexedField(const CatalogSnapshot& catalog,
 struct SearchContext {
   const CatalogSnapshot* catalog;
   const VectorCollection* collection;  // of the request's index
-  const OnlineTable* online;
-  const KvStore* store;
+  ReadSources sources;
   PlanCache* plans;
 };
 

@@ -1,9 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/engine/snapshot.h"
 
+#include <utility>
+
 #include "base/status.h"
+#include "server/engine/plan_horizon.h"
+#include "storage/row_codec.h"
 
 namespace fletch {
+namespace {
+
+constexpr size_t kRowsBetweenChecks = 256;
+
+}  // namespace
 
 VisibleRow ApplyTtl(const ViewSchema& schema, int64_t as_of, Latest::State state,
                     int64_t event_time, std::string_view row) {
@@ -25,7 +34,7 @@ VisibleRow ToVisibleRow(const ViewSchema& schema, int64_t as_of, const Visible& 
 std::optional<VisibleRow> Snapshot::FromMemory(const View& view, const OnlineRecord* record) const {
   OnlineSlot slot;
   if (record == nullptr || !record->Find(view.schema.view_id, &slot)) {
-    if (!online_->complete()) return std::nullopt;
+    if (!sources_.online->complete()) return std::nullopt;
     return VisibleRow{};  // nothing was ever written
   }
   if (slot.changed_seq > read_seq_) return std::nullopt;
@@ -35,17 +44,75 @@ std::optional<VisibleRow> Snapshot::FromMemory(const View& view, const OnlineRec
 }
 
 absl::StatusOr<VisibleRow> Snapshot::FromFacts(const View& view, std::string_view entity_key) {
-  if (!facts_.has_value()) facts_.emplace(store_);
+  if (!facts_.has_value()) facts_.emplace(sources_.store);
   ASSIGN_OR_RETURN(Visible found, facts_->FindVisible(view.schema, entity_key, as_of_, read_seq_));
-  return ToVisibleRow(view.schema, as_of_, found);
+  VisibleRow row = ToVisibleRow(view.schema, as_of_, found);
+  if (row.status == CellStatus::kPresent) {
+    RETURN_IF_ERROR(RowView::Parse(&view.layout, row.row).status());
+  }
+  return row;
 }
 
-absl::StatusOr<VisibleRow> Snapshot::Find(const View& view, const OnlineRecord* record,
-                                          std::string_view entity_key, bool vectors) {
-  if (!vectors) {
-    if (std::optional<VisibleRow> row = FromMemory(view, record)) return *row;
+std::string_view Snapshot::Keep(std::string_view row) { return kept_.emplace_back(row); }
+
+absl::StatusOr<std::optional<VisibleRow>> Snapshot::FindStored(const PlanView& view,
+                                                               const OnlineRecord* record,
+                                                               std::string_view entity_key,
+                                                               bool may_block) {
+  if (!view.reads_vectors) {
+    if (std::optional<VisibleRow> row = FromMemory(*view.view, record)) return row;
   }
-  return FromFacts(view, entity_key);
+  if (!may_block) return std::nullopt;
+  ASSIGN_OR_RETURN(VisibleRow row, FromFacts(*view.view, entity_key));
+  row.row = Keep(row.row);
+  return row;
+}
+
+absl::StatusOr<std::optional<VisibleRow>> Snapshot::FindWindows(const PlanView& view,
+                                                                std::string_view entity_key,
+                                                                size_t row, bool may_block,
+                                                                const Call& call) {
+  VisibleRow out{CellStatus::kPresent, kUnsetTime, {}};
+  ASSIGN_OR_RETURN(
+      std::optional<std::string> found,
+      sources_.events->Evaluate(*view.window_plan, entity_key, as_of_, read_seq_, row, may_block));
+  if (found.has_value()) {
+    out.row = kept_.emplace_back(*std::move(found));
+    return out;
+  }
+  if (!may_block) return std::nullopt;
+  if (!windows_.has_value()) windows_.emplace(sources_.store, sources_.overflows);
+  const WindowQuestion question{as_of_, read_seq_, row};
+  RETURN_IF_ERROR(
+      windows_->Evaluate(*view.window_plan, entity_key, {&question, 1}, call,
+                         [&](size_t, std::string_view bytes) { out.row = Keep(bytes); }));
+  return out;
+}
+
+absl::StatusOr<std::optional<std::vector<VisibleRow>>> Snapshot::FindRows(
+    const PlanView& view, absl::Span<const OnlineRecord* const> records,
+    absl::Span<const std::string> entity_keys, bool may_block, const Call& call) {
+  std::vector<VisibleRow> rows(entity_keys.size());
+  for (size_t i = 0; i < rows.size(); ++i) {
+    if (i % kRowsBetweenChecks == kRowsBetweenChecks - 1) RETURN_IF_ERROR(call.Check());
+    ASSIGN_OR_RETURN(std::optional<VisibleRow> row,
+                     view.windows != nullptr
+                         ? FindWindows(view, entity_keys[i], i, may_block, call)
+                         : FindStored(view, records[i], entity_keys[i], may_block));
+    if (!row.has_value()) return std::nullopt;
+    rows[i] = *row;
+  }
+  return rows;
+}
+
+absl::Status Snapshot::CheckHorizon(const ViewSchema& schema) const {
+  return CheckMoment(sources_.horizons->Of(schema.view_id), schema, as_of_, read_seq_);
+}
+
+absl::Status Snapshot::CheckHorizon(const PlanView& view) const {
+  const Horizon horizon = HorizonOf(*sources_.horizons, view);
+  if (!IsBefore(horizon, as_of_, read_seq_)) return absl::OkStatus();
+  return CheckMoment(horizon, AskedSchema(view), as_of_, read_seq_);
 }
 
 }  // namespace fletch

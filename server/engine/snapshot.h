@@ -5,6 +5,7 @@
 #define FLETCH_SERVER_ENGINE_SNAPSHOT_H_
 
 #include <cstdint>
+#include <deque>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -13,19 +14,26 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
-#include "server/engine/catalog.h"
+#include "base/call.h"
+#include "base/metrics.h"
+#include "server/engine/event_index.h"
+#include "server/engine/feature_plan.h"
+#include "server/engine/horizon.h"
+#include "server/engine/window_reader.h"
 #include "storage/fact_store.h"
 #include "storage/kv_store.h"
 #include "storage/online_table.h"
-#include "storage/value.h"
+#include "storage/row_columns.h"
 
 namespace fletch {
 
-// What a view says of an entity (semantics.md's table, before a field's null).
-struct VisibleRow {
-  CellStatus status = CellStatus::kNotFound;  // kPresent: there is a row
-  int64_t event_time = kUnsetTime;
-  std::string_view row;  // kPresent: valid until the next look-up
+// Where reads look. All of it outlives them.
+struct ReadSources {
+  const OnlineTable* online = nullptr;
+  const KvStore* store = nullptr;
+  const Horizons* horizons = nullptr;
+  EventIndex* events = nullptr;
+  Counter* overflows = nullptr;  // as WindowReader's; may be null
 };
 
 // ttl applied to what is visible at `as_of`: the one place that knows both bounds. `found` absent
@@ -39,8 +47,8 @@ VisibleRow ToVisibleRow(const ViewSchema& schema, int64_t as_of, const Visible& 
 // Not thread-safe; holds an epoch guard, so keep it short-lived.
 class Snapshot {
  public:
-  Snapshot(const OnlineTable* online, const KvStore* store, int64_t as_of, uint64_t read_seq)
-      : reader_(online), online_(online), store_(store), as_of_(as_of), read_seq_(read_seq) {}
+  Snapshot(const ReadSources& sources, int64_t as_of, uint64_t read_seq)
+      : sources_(sources), reader_(sources.online), as_of_(as_of), read_seq_(read_seq) {}
 
   const OnlineRecord* FindRecord(EntityId entity_id, std::string_view entity_key) const {
     return reader_.Find(entity_id, entity_key);
@@ -55,22 +63,40 @@ class Snapshot {
   // What memory says; nullopt: it cannot. `record` as FindRecord gave it, nullptr too. The row is
   // without vectors.
   std::optional<VisibleRow> FromMemory(const View& view, const OnlineRecord* record) const;
-  // What the facts say, the row whole. May block.
+  // What the facts say, the row whole and valid until the next look-up. May block.
   absl::StatusOr<VisibleRow> FromFacts(const View& view, std::string_view entity_key);
-  // Memory, else the facts. `vectors`: the row must be whole.
-  absl::StatusOr<VisibleRow> Find(const View& view, const OnlineRecord* record,
-                                  std::string_view entity_key, bool vectors);
+
+  // What the view says of each key; `records` are FindRecords'. Rows are valid as long as the
+  // snapshot. nullopt when !may_block and memory alone cannot say. May block otherwise. Errors as
+  // FactReader's and WindowReader's.
+  absl::StatusOr<std::optional<std::vector<VisibleRow>>> FindRows(
+      const PlanView& view, absl::Span<const OnlineRecord* const> records,
+      absl::Span<const std::string> entity_keys, bool may_block, const Call& call);
+
+  // OUT_OF_RANGE (BEFORE_HORIZON) when (as_of, read_seq) lies before the view's history. Ask after
+  // the view's last look-up: facts are dropped behind a raised horizon.
+  absl::Status CheckHorizon(const ViewSchema& schema) const;
+  absl::Status CheckHorizon(const PlanView& view) const;
 
   int64_t as_of() const { return as_of_; }
   uint64_t read_seq() const { return read_seq_; }
 
  private:
+  std::string_view Keep(std::string_view row);
+  absl::StatusOr<std::optional<VisibleRow>> FindStored(const PlanView& view,
+                                                       const OnlineRecord* record,
+                                                       std::string_view entity_key, bool may_block);
+  absl::StatusOr<std::optional<VisibleRow>> FindWindows(const PlanView& view,
+                                                        std::string_view entity_key, size_t row,
+                                                        bool may_block, const Call& call);
+
+  const ReadSources sources_;
   const OnlineTable::Reader reader_;
-  const OnlineTable* const online_;
-  const KvStore* const store_;
   const int64_t as_of_;
   const uint64_t read_seq_;
-  std::optional<FactReader> facts_;  // made at its first use
+  std::optional<FactReader> facts_;  // made at their first use
+  std::optional<WindowReader> windows_;
+  std::deque<std::string> kept_;  // rows that stand in no table
 };
 
 }  // namespace fletch

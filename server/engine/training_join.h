@@ -4,24 +4,35 @@
 #define FLETCH_SERVER_ENGINE_TRAINING_JOIN_H_
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "absl/types/span.h"
 #include "base/call.h"
+#include "server/engine/engine.h"
 #include "server/engine/feature_plan.h"
+#include "server/engine/snapshot.h"
 #include "server/engine/types.h"
-#include "storage/kv_store.h"
+#include "server/engine/work_sharing.h"
 
 namespace fletch {
 
-// The plan's columns for one spine batch, rows in spine order. `known_at` has one commit a row, or
-// one for all. Asks the fact store alone, each view in the order of its keys; memory is bounded by
-// the batch and the rows it finds. About 3 µs a row and view. Errors as HistoricalRead::Join.
-absl::StatusOr<std::vector<Column>> JoinSpine(const FeaturePlan& plan, const KvStore& store,
-                                              const SpineBatch& spine,
-                                              absl::Span<const uint64_t> known_at, bool event_times,
-                                              const Call& call);
+struct SpineJoinRequest {
+  std::shared_ptr<const FeaturePlan> plan;
+  std::vector<SpineBatch> batches;
+  std::vector<uint64_t> known_at;  // one a row of all batches, or one for all
+  bool event_times = false;
+  bool mark_out_of_range = false;
+  uint64_t rows_before = 0;  // of the same read: errors count a spine's rows from its first
+};
+
+// Rows are sorted by key together, and each view is asked in that order by several threads: about
+// 1 µs a row and view. What is found of limits::kJoinPassRows rows or about
+// limits::kJoinPassBytes is held at a time, so the work may go on in Batch. Errors as
+// HistoricalRead::Join. What the pointers point to outlives the answer.
+absl::StatusOr<std::unique_ptr<JoinedSpine>> JoinSpine(const ReadSources& sources,
+                                                       WorkSharing* workers,
+                                                       SpineJoinRequest request, const Call& call);
 
 }  // namespace fletch
 
