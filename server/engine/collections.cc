@@ -64,6 +64,12 @@ void Collections::Apply(const View& view, std::string_view entity_key, const Lat
   }
 }
 
+void Collections::Erase(EntityId entity_id, std::string_view entity_key) {
+  for (const auto& [key, collection] : *map()) {
+    if (collection->view().schema.entity_id == entity_id) collection->Erase(entity_key);
+  }
+}
+
 std::shared_ptr<VectorCollection> Collections::Find(ViewId view_id, size_t field) const {
   const std::shared_ptr<const Map> current = map();
   auto found = current->find({view_id, field});

@@ -22,8 +22,8 @@
 
 namespace fletch {
 
-// Find and All are thread-safe; Refresh and Apply belong to the commit thread (or to start, before
-// there is one).
+// Find and All are thread-safe; Refresh, Apply and Erase belong to the commit thread (or to start,
+// before there is one).
 class Collections {
  public:
   Collections(const KvStore* store, const Clock* clock) : store_(store), clock_(clock) {}
@@ -34,6 +34,8 @@ class Collections {
   absl::Status Refresh(const CatalogSnapshot& catalog);
   // An entity's latest changed.
   void Apply(const View& view, std::string_view entity_key, const Latest& latest);
+  // An entity was erased: no search finds it any more.
+  void Erase(EntityId entity_id, std::string_view entity_key);
 
   // nullptr: the field is not searchable, or was only just deleted.
   std::shared_ptr<VectorCollection> Find(ViewId view_id, size_t field) const;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // One ordered queue and one thread through which everything changes: requests are grouped into one
-// store batch with one fsync, applied in order to the online table and the vector collections, and
-// then published and answered.
+// store batch with one fsync, applied in order to the online table, the vector collections and the
+// windows' events, and then published and answered.
 #ifndef FLETCH_SERVER_ENGINE_COMMIT_PIPELINE_H_
 #define FLETCH_SERVER_ENGINE_COMMIT_PIPELINE_H_
 
@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
@@ -24,7 +25,11 @@
 #include "base/metrics.h"
 #include "base/mutex.h"
 #include "server/engine/catalog.h"
+#include "server/engine/collections.h"
+#include "server/engine/commit_facts.h"
 #include "server/engine/commit_log.h"
+#include "server/engine/event_index.h"
+#include "server/engine/horizon.h"
 #include "server/engine/types.h"
 #include "server/engine/write_encoder.h"
 #include "storage/fact_store.h"
@@ -43,15 +48,23 @@ struct CommitRequest {
   std::function<void(absl::StatusOr<WriteReceipt>)> done;
 };
 
+// What commits are checked against and what takes them in.
+struct CommitTargets {
+  const Catalog* catalog;
+  const Horizons* horizons;
+  OnlineTable* online;
+  Collections* collections;
+  EventIndex* events;
+  // Run on the commit thread before each group; its error refuses the whole group.
+  std::function<absl::Status()> before_group;
+};
+
 // Thread-safe. `done` is called exactly once for every accepted request, from the commit thread.
 class CommitPipeline {
  public:
-  // Called on the commit thread for every changed latest row, before it is published.
-  using ApplyLatest = std::function<void(const View&, std::string_view entity_key, const Latest&)>;
-
   // Starts from `state` (OpenCommitLog). All pointers outlive the pipeline.
-  CommitPipeline(KvStore* store, const Catalog* catalog, OnlineTable* online, const Clock* clock,
-                 MetricRegistry* metrics, CommitState state, ApplyLatest apply_latest);
+  CommitPipeline(KvStore* store, CommitTargets targets, const Clock* clock, MetricRegistry* metrics,
+                 CommitState state);
   // Commits what was accepted, then marks a clean stop.
   ~CommitPipeline();
 
@@ -61,6 +74,13 @@ class CommitPipeline {
   // Runs `task` on the commit thread between two groups, with nothing under way; returns when it
   // has run. REQUIRES: not called from the commit thread.
   void RunExclusive(std::function<void()> task);
+  // A commit without facts, for a task of RunExclusive: `work` gets its number and time and a batch
+  // that holds them, to add to and to write. The number is published when `work` succeeds.
+  absl::StatusOr<WriteReceipt> CommitExclusive(
+      absl::FunctionRef<absl::Status(const WriteReceipt&, KvBatch*)> work);
+
+  // Facts of the view committed since the start.
+  uint64_t FactsCommitted(ViewId view_id) const;
 
   // The newest commit that every read sees, and its time.
   uint64_t applied_seq() const { return applied_seq_.load(std::memory_order_acquire); }
@@ -79,28 +99,29 @@ class CommitPipeline {
 
  private:
   struct Group;
+  struct GroupMember;
 
   void Run();
   // What shares the next store batch.
   std::vector<CommitRequest> NextGroup() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void CommitGroup(std::vector<CommitRequest> requests);
   absl::Status Admit(CommitRequest* request, Group* group);
+  absl::Status Renew(EncodedWrite* write) const;
+  absl::StatusOr<bool> FindReplay(const CommitRequest& request, const Group& group,
+                                  GroupMember* member) const;
   absl::Status FillBatch(Group* group);
-  absl::Status CheckRetraction(const CommitRequest& request);
-  absl::Status AddFacts(const CommitRequest& request, uint64_t seq, Group* group);
-  absl::Status AddRetraction(const CommitRequest& request, uint64_t seq, Group* group);
-  absl::StatusOr<Latest> CurrentLatest(const View& view, const std::string& entity_key);
+  int64_t StampTime();
   absl::Status ReserveNumbers(size_t count);
   void RememberRequests(Group* group);
   void Publish(const Group& group);
+  void ApplyFacts(const Group& group);
   // Later commits get a time after `time`, and none at or before it is under way when this returns.
   void SettleTime(int64_t time);
 
   KvStore* const store_;
-  const Catalog* const catalog_;
-  OnlineTable* const online_;
+  const CommitTargets targets_;
+  const CommitFacts commit_facts_;
   const Clock* const clock_;
-  const ApplyLatest apply_latest_;
   Counter* const commits_;
   Counter* const groups_;
   Counter* const facts_;
@@ -115,7 +136,7 @@ class CommitPipeline {
   uint64_t reserved_;
   std::deque<std::pair<uint64_t, std::string>> remembered_;  // (commit, request key), oldest first
 
-  Mutex mu_;
+  mutable Mutex mu_;
   CondVar work_;      // something was queued, or stop
   CondVar progress_;  // a group or a task is done
   std::deque<CommitRequest> queue_ ABSL_GUARDED_BY(mu_);
@@ -126,6 +147,7 @@ class CommitPipeline {
   int64_t last_time_ ABSL_GUARDED_BY(mu_);  // the next group's time is not before it
   uint64_t groups_stamped_ ABSL_GUARDED_BY(mu_) = 0;
   uint64_t groups_ended_ ABSL_GUARDED_BY(mu_) = 0;  // published or failed
+  absl::flat_hash_map<ViewId, uint64_t> facts_committed_ ABSL_GUARDED_BY(mu_);
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
 
   std::thread thread_;

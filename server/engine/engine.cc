@@ -46,11 +46,46 @@ void Engine::Parts::AddGauges(MetricRegistry* metrics) {
                     [this] { return static_cast<double>(pipeline->applied_seq()); });
   metrics->AddGauge("fletch_disk_bytes", "Bytes of the store's files.", {},
                     [this] { return static_cast<double>(store->DiskBytes()); });
+  metrics->AddGauge("fletch_window_bytes", "Bytes of the events kept for online windows.", {},
+                    [this] { return static_cast<double>(events->bytes()); });
+  metrics->AddGauge("fletch_window_entities", "Entities whose events are kept for online windows.",
+                    {}, [this] { return static_cast<double>(events->entity_count()); });
   metrics->AddGauge("fletch_vectors", "Live vectors of all indexes.", {}, [this] {
     uint64_t vectors = 0;
     for (const auto& collection : collections->All()) vectors += collection->live_vectors();
     return static_cast<double>(vectors);
   });
+}
+
+absl::Status Engine::Parts::RefreshDerived() {
+  auto snapshot = catalog->Snapshot();
+  events->Refresh(snapshot->AllAggregationViews());
+  return collections->Refresh(*snapshot);
+}
+
+// The pipeline and what works through it.
+absl::Status Engine::Parts::StartCommits(MetricRegistry* metrics) {
+  ASSIGN_OR_RETURN(CommitState state, OpenCommitLog(store.get()));
+  pipeline = std::make_unique<CommitPipeline>(
+      store.get(),
+      CommitTargets{catalog.get(), horizons.get(), online.get(), collections.get(), events.get(),
+                    [this] { return erasures->FinishUnfinished(); }},
+      clock, metrics, std::move(state));
+  maintenance =
+      std::make_unique<Maintenance>(store.get(), catalog.get(), horizons.get(), pipeline.get(),
+                                    clock, metrics, [this] { return erasures->unfinished(); });
+  ASSIGN_OR_RETURN(erasures, Erasures::Open({store.get(), catalog.get(), hasher.get(),
+                                             training_sets.get(), online.get(), collections.get(),
+                                             events.get(), maintenance.get(), pipeline.get()}));
+  absl::Status finished;
+  pipeline->RunExclusive([&] { finished = erasures->FinishUnfinished(); });
+  return finished;
+}
+
+Catalog::Readers Engine::Parts::TrainingSetReaders() {
+  return [this](std::string_view project, std::string_view view_ref) {
+    return training_sets->ReadersOf(project, view_ref);
+  };
 }
 
 absl::StatusOr<std::unique_ptr<Engine>> Engine::Open(std::unique_ptr<KvStore> store,
@@ -63,18 +98,23 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Open(std::unique_ptr<KvStore> st
   ASSIGN_OR_RETURN(p->catalog, Catalog::Open(p->store.get()));
   ASSIGN_OR_RETURN(p->horizons, Horizons::Open(p->store.get()));
   ASSIGN_OR_RETURN(p->hasher, KeyHasher::Open(p->store.get()));
+  p->join_workers = std::make_unique<WorkSharing>(options.join_threads);
+  p->window_overflows =
+      metrics->GetCounter("fletch_window_overflows_total",
+                          "INT64 sums over windows that did not fit, so are null.", {});
+  ASSIGN_OR_RETURN(p->training_sets, TrainingSetStore::Open(p->store.get()));
   p->online = std::make_unique<OnlineTable>(options.online_budget_bytes);
   p->collections = std::make_unique<Collections>(p->store.get(), clock);
+  p->events = std::make_unique<EventIndex>(
+      p->store.get(), options.window_budget_bytes,
+      metrics->GetCounter("fletch_window_sum_overflows_total",
+                          "Sums of INT64 windows that overflowed and were answered NULL_VALUE."));
   RETURN_IF_ERROR(p->LoadLatest());
-  RETURN_IF_ERROR(p->collections->Refresh(*p->catalog->Snapshot()));
-  ASSIGN_OR_RETURN(CommitState state, OpenCommitLog(p->store.get()));
-  p->pipeline = std::make_unique<CommitPipeline>(
-      p->store.get(), p->catalog.get(), p->online.get(), clock, metrics, std::move(state),
-      [p](const View& view, std::string_view key, const Latest& latest) {
-        p->collections->Apply(view, key, latest);
-      });
+  RETURN_IF_ERROR(p->RefreshDerived());
+  RETURN_IF_ERROR(p->StartCommits(metrics));
   if (options.background) {
     p->collections->StartMaintenance([p] { return p->pipeline->applied_seq(); });
+    p->maintenance->Start();
   }
   p->AddGauges(metrics);
   return std::unique_ptr<Engine>(new Engine(std::move(parts)));
@@ -83,23 +123,35 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Open(std::unique_ptr<KvStore> st
 Engine::Engine(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 
 Engine::~Engine() {
-  parts_->collections->StopMaintenance();  // it asks the pipeline
+  // They ask the pipeline.
+  parts_->maintenance->Stop();
+  parts_->collections->StopMaintenance();
 }
 
 absl::StatusOr<v1::ApplyResponse> Engine::Apply(const v1::ApplyRequest& request) {
-  if (request.dry_run()) return parts_->catalog->Apply(request);
+  const Catalog::Readers readers = parts_->TrainingSetReaders();
+  if (request.dry_run()) return parts_->catalog->Apply(request, readers);
   absl::StatusOr<v1::ApplyResponse> response;
   parts_->pipeline->RunExclusive([&] {
-    response = parts_->catalog->Apply(request);
+    response = parts_->catalog->Apply(request, readers);
     if (!response.ok()) return;
-    absl::Status refreshed = parts_->collections->Refresh(*parts_->catalog->Snapshot());
+    absl::Status refreshed = parts_->RefreshDerived();
     if (!refreshed.ok()) response = refreshed;
   });
   return response;
 }
 
 absl::StatusOr<v1::GetResponse> Engine::Get(const v1::GetRequest& request) const {
-  return parts_->catalog->Snapshot()->Get(request);
+  auto catalog = parts_->catalog->Snapshot();
+  ASSIGN_OR_RETURN(v1::GetResponse response, catalog->Get(request));
+  if (!response.object().has_feature_view()) return response;
+  const v1::FeatureView& spec = response.object().feature_view();
+  ASSIGN_OR_RETURN(
+      const auto view,
+      catalog->FindView(request.project(), absl::StrCat(spec.name(), "@v", spec.version())));
+  const Horizon horizon = parts_->horizons->Of(view->schema.view_id);
+  if (horizon.time != INT64_MIN) response.set_horizon_micros(horizon.time);
+  return response;
 }
 
 absl::StatusOr<v1::ListResponse> Engine::List(const v1::ListRequest& request) const {
@@ -108,22 +160,24 @@ absl::StatusOr<v1::ListResponse> Engine::List(const v1::ListRequest& request) co
 
 absl::StatusOr<v1::DeleteObjectResponse> Engine::Delete(const v1::DeleteObjectRequest& request) {
   absl::StatusOr<v1::DeleteObjectResponse> response;
-  parts_->pipeline->RunExclusive([&] {
-    absl::StatusOr<Catalog::Deleted> deleted = parts_->catalog->Delete(request);
-    if (!deleted.ok()) {
-      response = deleted.status();
-      return;
-    }
-    for (const auto& view : deleted->views) {
-      parts_->online->DropView(view->schema.entity_id, view->schema.view_id);
-    }
-    absl::Status refreshed = parts_->collections->Refresh(*parts_->catalog->Snapshot());
-    if (!refreshed.ok()) {
-      response = refreshed;
-      return;
-    }
-    response.emplace().set_revision(deleted->revision);
-  });
+  // A fold under way would bring facts of the view back.
+  const Maintenance::Standstill standstill(parts_->maintenance.get());
+  parts_->pipeline->RunExclusive([&] { response = parts_->Delete(request); });
+  return response;
+}
+
+absl::StatusOr<v1::DeleteObjectResponse> Engine::Parts::Delete(
+    const v1::DeleteObjectRequest& request) {
+  ASSIGN_OR_RETURN(const Catalog::Deleted deleted, catalog->Delete(request, TrainingSetReaders()));
+  for (const auto& view : deleted.views) {
+    online->DropView(view->schema.entity_id, view->schema.view_id);
+  }
+  RETURN_IF_ERROR(RefreshDerived());
+  for (const auto& view : deleted.views) {
+    RETURN_IF_ERROR(horizons->Drop(store.get(), view->schema.view_id));
+  }
+  v1::DeleteObjectResponse response;
+  response.set_revision(deleted.revision);
   return response;
 }
 
@@ -150,6 +204,11 @@ EngineStatus Engine::Status() const {
     status.warnings.push_back(
         "the online table's memory budget is used up; some rows are read from disk: raise "
         "online_budget");
+  }
+  if (parts_->erasures->unfinished()) {
+    status.warnings.push_back(
+        "an erasure could not be finished, and maintenance rests until it is: it goes on with the "
+        "next write or erasure, once the store takes writes again");
   }
   return status;
 }

@@ -10,28 +10,37 @@
 #include "server/engine/collections.h"
 #include "server/engine/commit_pipeline.h"
 #include "server/engine/engine.h"
+#include "server/engine/erasure.h"
 #include "server/engine/event_index.h"
 #include "server/engine/horizon.h"
 #include "server/engine/key_hash.h"
+#include "server/engine/maintenance.h"
 #include "server/engine/online_reader.h"
+#include "server/engine/training_set_store.h"
+#include "server/engine/work_sharing.h"
 #include "server/engine/write_encoder.h"
 #include "storage/online_table.h"
 
 namespace fletch {
 
 // In the order in which they are made; they go in the reverse order, so the commit thread ends
-// before what it feeds.
+// before what it feeds. `erasures` is used by the commit thread, but only while requests come.
 struct Engine::Parts {
   std::unique_ptr<KvStore> store;
   const Clock* clock;
   std::unique_ptr<Catalog> catalog;
   std::unique_ptr<Horizons> horizons;
   std::unique_ptr<KeyHasher> hasher;
+  std::unique_ptr<TrainingSetStore> training_sets;
   std::unique_ptr<OnlineTable> online;
   std::unique_ptr<Collections> collections;
   std::unique_ptr<EventIndex> events;
+  Counter* window_overflows = nullptr;
   PlanCache plans;
+  std::unique_ptr<WorkSharing> join_workers;
   std::unique_ptr<CommitPipeline> pipeline;
+  std::unique_ptr<Maintenance> maintenance;
+  std::unique_ptr<Erasures> erasures;
 
   // What a read asks about.
   struct Moment {
@@ -41,15 +50,24 @@ struct Engine::Parts {
   absl::StatusOr<Moment> Resolve(std::optional<int64_t> as_of,
                                  const std::optional<KnownAt>& known_at, uint64_t min_seq,
                                  const Call& call);
+  ReadSources Sources() const {
+    return {online.get(), store.get(), horizons.get(), events.get(), window_overflows};
+  }
   absl::Status LoadLatest();
   // The plan, from a catalog at which it was resolved.
   absl::StatusOr<std::shared_ptr<const FeaturePlan>> Plan(const std::string& project,
                                                           const Selection& selection) {
     return plans.Get(*catalog->Snapshot(), project, selection);
   }
-  void Submit(absl::StatusOr<EncodedWrite> write, const std::string& project,
-              const std::string& request_id, Durability durability, uint64_t payload_hash,
-              const Call& call, WriteDone done);
+  // Encodes (EncodeWrite, EncodeKeyed) and hands over to the pipeline.
+  template <class Request, class Encode>
+  void Submit(Request request, const Call& call, WriteDone done, Encode encode);
+  // What reads the catalog besides the catalog.
+  Catalog::Readers TrainingSetReaders();
+  // Makes what is derived from the catalog follow it. Commit thread, or before it has work.
+  absl::Status RefreshDerived();
+  absl::Status StartCommits(MetricRegistry* metrics);
+  absl::StatusOr<v1::DeleteObjectResponse> Delete(const v1::DeleteObjectRequest& request);
   void AddGauges(MetricRegistry* metrics);
 };
 

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/engine/key_hash.h"
 
-#include <openssl/evp.h>
-#include <openssl/rand.h>
-
+#include <random>
 #include <utility>
 
 #include "base/status.h"
 #include "base/strings.h"
+#include "server/engine/sha256.h"
+#include "storage/big_endian.h"
 
 namespace fletch {
 namespace {
@@ -27,12 +27,9 @@ absl::StatusOr<std::unique_ptr<KeyHasher>> KeyHasher::Open(KvStore* store) {
     }
     return std::unique_ptr<KeyHasher>(new KeyHasher(*std::move(stored)));
   }
-  std::string salt(kSaltBytes, '\0');
-  if (RAND_bytes(reinterpret_cast<unsigned char*>(salt.data()), kSaltBytes) != 1) {
-    return MakeError(absl::StatusCode::kUnavailable, "NO_RANDOMNESS",
-                     "the system gives no random bytes for the salt of key hashes; start again "
-                     "when it does");
-  }
+  std::string salt;
+  std::random_device random;
+  while (salt.size() < kSaltBytes) AppendU32(random(), &salt);
   KvBatch batch;
   batch.Put(Family::kMeta, std::string(kSalt), salt);
   RETURN_IF_ERROR(store->Write(batch, /*sync=*/true));
@@ -43,12 +40,9 @@ std::string KeyHasher::Hash(std::string_view project, std::string_view entity,
                             std::string_view entity_key) const {
   // Names hold no zero byte, so the parts cannot be mistaken for one another.
   const std::string zero(1, '\0');
-  const std::string text = StrCat(salt_, project, zero, entity, zero, entity_key);
-  unsigned char digest[EVP_MAX_MD_SIZE];
-  if (EVP_Digest(text.data(), text.size(), digest, nullptr, EVP_sha256(), nullptr) != 1) {
-    std::abort();  // SHA-256 of bytes in memory cannot fail
-  }
-  return {reinterpret_cast<const char*>(digest), kHashBytes};
+  Sha256 sha;
+  sha.Add(StrCat(salt_, project, zero, entity, zero, entity_key));
+  return sha.Finish().substr(0, kHashBytes);
 }
 
 }  // namespace fletch

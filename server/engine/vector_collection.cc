@@ -228,6 +228,11 @@ void VectorCollection::Apply(std::string_view entity_key, const Latest& latest, 
   s.Publish();
 }
 
+void VectorCollection::Erase(std::string_view entity_key) {
+  MutexLock write(&state_->write_mu);
+  state_->Generation()->Erase(entity_key);
+}
+
 absl::StatusOr<VectorAnswer> VectorCollection::Search(const VectorQuery& query,
                                                       const Call& call) const {
   RETURN_IF_ERROR(call.Check());

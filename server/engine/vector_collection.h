@@ -70,6 +70,10 @@ class VectorCollection {
   // clock.
   void Apply(std::string_view entity_key, const Latest& latest, int64_t now);
 
+  // The entity was erased: no search finds it at any (T, S), until it is applied anew. Its facts
+  // must have left the store. Commit thread. Looks at every row.
+  void Erase(std::string_view entity_key);
+
   // DEADLINE_EXCEEDED, CANCELLED, OUT_OF_RANGE, DATA_LOSS.
   absl::StatusOr<VectorAnswer> Search(const VectorQuery& query, const Call& call) const;
 

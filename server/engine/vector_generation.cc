@@ -33,6 +33,16 @@ void VectorGeneration::End(std::string_view entity_key, uint64_t seq) {
   Forget(entity_key, current);
 }
 
+void VectorGeneration::Erase(std::string_view entity_key) {
+  End(entity_key, 0);
+  for (RowId row = 0; row < index_.row_count(); ++row) {
+    if (rows_[row]->entity_key == entity_key) rows_[row]->died_seq.store(0);
+  }
+  for (uint32_t i = 0; i < future_count_; ++i) {
+    if (futures_[i]->entity_key == entity_key) futures_[i]->until_seq.store(0);
+  }
+}
+
 void VectorGeneration::AddRow(std::string_view entity_key, int64_t event_time, uint64_t born_seq,
                               absl::Span<const float> vector) {
   AppendRow(entity_key, event_time, born_seq, kNever, vector);
@@ -111,8 +121,8 @@ void GenerationCopier::SyncEnds() {
     if (rows_[i] == kLeftOut) continue;
     const uint64_t died = from_->rows_[i]->died_seq.load();
     VectorRow& row = *to_->rows_[rows_[i]];
-    if (row.died_seq.load() == died) continue;
-    row.died_seq.store(died);
+    const uint64_t died_here = row.died_seq.exchange(died);
+    if (died_here != kNever || died == kNever) continue;  // an erased row dies twice
     to_->Forget(row.entity_key, {.is_future = false, .number = rows_[i]});
   }
   for (uint32_t i = 0; i < futures_.size(); ++i) {
@@ -121,9 +131,10 @@ void GenerationCopier::SyncEnds() {
     FutureFact& future = *to_->futures_[futures_[i]];
     const uint64_t until = was.until_seq.load();
     const uint64_t matured = was.matured_version.load();
-    if (future.until_seq.load() == until && future.matured_version.load() == matured) continue;
-    future.until_seq.store(until);
-    future.matured_version.store(matured);
+    const bool over = until != kNever || matured != 0;
+    const bool over_here = future.until_seq.exchange(until) != kNever;
+    const bool matured_here = future.matured_version.exchange(matured) != 0;
+    if (!over || over_here || matured_here) continue;
     to_->Forget(future.entity_key, {.is_future = true, .number = futures_[i]});
   }
 }

@@ -53,6 +53,8 @@ class VectorGeneration {
 
   // Writer. The entity's row or future, if it has one, is not seen at `seq` and later.
   void End(std::string_view entity_key, uint64_t seq);
+  // Writer. None of the entity's rows and futures is seen by any reader from now on. Looks at all.
+  void Erase(std::string_view entity_key);
   void AddRow(std::string_view entity_key, int64_t event_time, uint64_t born_seq,
               absl::Span<const float> vector);
   void AddFuture(std::string_view entity_key, int64_t event_time, uint64_t since_seq,

@@ -50,8 +50,8 @@ struct BoundColumns {
 // Widens keys and fields to their types, checks them, and finds each one's place.
 class ColumnBinder {
  public:
-  ColumnBinder(const ViewSchema& schema, size_t row_count, std::string path)
-      : schema_(schema), row_count_(row_count), path_(std::move(path)) {
+  ColumnBinder(const ViewSchema& schema, std::string owner, size_t row_count, std::string path)
+      : schema_(schema), owner_(std::move(owner)), row_count_(row_count), path_(std::move(path)) {
     bound_.join_keys.resize(schema.join_keys.size());
     bound_.event_keys.resize(schema.event_keys.size());
     bound_.fields.resize(schema.fields.size());
@@ -78,8 +78,7 @@ class ColumnBinder {
       bound_.fields[i] = &column->column;
       return absl::OkStatus();
     }
-    return NotFound(StrCat("view ", schema_.versioned_name(), " has no ",
-                           fields ? "field or key " : "key ", column->name),
+    return NotFound(StrCat(owner_, " has no ", fields ? "field or key " : "key ", column->name),
                     path);
   }
 
@@ -107,29 +106,40 @@ class ColumnBinder {
     return InvalidArgument("the column is given twice; give it once", path);
   }
   absl::Status Missing(std::string_view kind, const std::string& name) {
-    return InvalidArgument(StrCat(kind, " ", name, " of view ", schema_.versioned_name(),
-                                  " is missing; give a column of that name"),
-                           StrCat(path_, ".", name));
+    return InvalidArgument(
+        StrCat(kind, " ", name, " of ", owner_, " is missing; give a column of that name"),
+        StrCat(path_, ".", name));
   }
 
   const ViewSchema& schema_;
+  const std::string owner_;  // whose columns they are, for messages
   const size_t row_count_;
   const std::string path_;
   BoundColumns bound_;
 };
 
 // One batch's facts, appended.
-absl::Status EncodeBatch(const View& view, RowBatch* batch, int64_t now, const std::string& path,
+absl::Status EncodeBatch(const View& view, RowBatch* batch, uint32_t number, int64_t now,
                          EncodedWrite* out) {
-  ColumnBinder binder(view.schema, batch->row_count, path + ".columns");
+  const std::string path = StrCat("batches[", number, "]");
+  ColumnBinder binder(view.schema, "view " + view.schema.versioned_name(), batch->row_count,
+                      path + ".columns");
   for (NamedColumn& column : batch->columns) RETURN_IF_ERROR(binder.Bind(&column, true, true));
   ASSIGN_OR_RETURN(BoundColumns bound, binder.Finish(/*event_keys=*/true));
   RETURN_IF_ERROR(CheckEventTimes(view.schema, batch->event_times, batch->row_count, now,
                                   path + ".event_timestamps"));
+  if (batch->merge) {
+    std::vector<bool>& given = out->partials.emplace_back();
+    for (const Column* field : bound.fields) given.push_back(field != nullptr);
+  }
+  const int32_t partial = batch->merge ? static_cast<int32_t>(out->partials.size()) - 1 : -1;
   RowEncoder encoder(&view.layout, bound.fields);
   for (size_t row = 0; row < batch->row_count; ++row) {
-    PendingFact fact{
-        .view = &view, .identity = {}, .form = FactForm::kRow, .row = {}, .request_row = row};
+    PendingFact fact;
+    fact.view = &view;
+    fact.request_row = row;
+    fact.batch = number;
+    fact.partial = partial;
     AppendKey(bound.join_keys, row, &fact.identity.entity_key);
     AppendKey(bound.event_keys, row, &fact.identity.event_key);
     fact.identity.event_time = batch->event_times[row];
@@ -175,11 +185,12 @@ absl::StatusOr<EncodedWrite> EncodeWrite(const CatalogSnapshot& catalog, WriteRe
   EncodedWrite write;
   std::map<ViewId, std::shared_ptr<const View>> views;
   for (size_t i = 0; i < request.batches.size(); ++i) {
-    const std::string path = StrCat("batches[", i, "]");
     auto found = catalog.FindView(request.project, request.batches[i].feature_view);
-    if (!found.ok()) return PrefixField(found.status(), path + ".feature_view");
+    if (!found.ok()) {
+      return PrefixField(found.status(), StrCat("batches[", i, "].feature_view"));
+    }
     const auto& view = views.try_emplace((*found)->schema.view_id, *found).first->second;
-    RETURN_IF_ERROR(EncodeBatch(*view, &request.batches[i], now, path, &write));
+    RETURN_IF_ERROR(EncodeBatch(*view, &request.batches[i], static_cast<uint32_t>(i), now, &write));
   }
   for (auto& [id, view] : views) write.views.push_back(std::move(view));
   RETURN_IF_ERROR(SortFacts(&write, "batches"));
@@ -192,7 +203,8 @@ absl::StatusOr<EncodedWrite> EncodeKeyed(const CatalogSnapshot& catalog, KeyedRe
   if (!found.ok()) return PrefixField(found.status(), "feature_view");
   const View& view = **found;
   const bool row_identity = form == FactForm::kRetraction && !request.tombstones;
-  ColumnBinder binder(view.schema, request.row_count, "keys");
+  ColumnBinder binder(view.schema, "view " + view.schema.versioned_name(), request.row_count,
+                      "keys");
   for (NamedColumn& key : request.keys) RETURN_IF_ERROR(binder.Bind(&key, row_identity, false));
   ASSIGN_OR_RETURN(BoundColumns bound, binder.Finish(row_identity));
   RETURN_IF_ERROR(CheckEventTimes(view.schema, request.event_times, request.row_count, now,
@@ -200,7 +212,10 @@ absl::StatusOr<EncodedWrite> EncodeKeyed(const CatalogSnapshot& catalog, KeyedRe
   EncodedWrite write;
   write.views.push_back(*found);
   for (size_t row = 0; row < request.row_count; ++row) {
-    PendingFact fact{.view = &view, .identity = {}, .form = form, .row = {}, .request_row = row};
+    PendingFact fact;
+    fact.view = &view;
+    fact.form = form;
+    fact.request_row = row;
     AppendKey(bound.join_keys, row, &fact.identity.entity_key);
     if (row_identity) AppendKey(bound.event_keys, row, &fact.identity.event_key);
     fact.identity.event_time = request.event_times[row];
@@ -210,6 +225,18 @@ absl::StatusOr<EncodedWrite> EncodeKeyed(const CatalogSnapshot& catalog, KeyedRe
   }
   RETURN_IF_ERROR(SortFacts(&write, "keys"));
   return write;
+}
+
+absl::StatusOr<std::vector<std::string>> EncodeEntityKeys(
+    const std::vector<KeyFieldSchema>& join_keys, EraseRequest request) {
+  ViewSchema keys_only;
+  keys_only.join_keys = join_keys;
+  ColumnBinder binder(keys_only, "entity " + request.entity, request.row_count, "keys");
+  for (NamedColumn& key : request.keys) RETURN_IF_ERROR(binder.Bind(&key, false, false));
+  ASSIGN_OR_RETURN(const BoundColumns bound, binder.Finish(/*event_keys=*/false));
+  std::vector<std::string> keys(request.row_count);
+  for (size_t row = 0; row < keys.size(); ++row) AppendKey(bound.join_keys, row, &keys[row]);
+  return keys;
 }
 
 }  // namespace fletch

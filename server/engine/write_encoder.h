@@ -20,14 +20,19 @@ struct PendingFact {
   const View* view = nullptr;  // one of EncodedWrite::views
   Identity identity;
   FactForm form = FactForm::kRow;
-  std::string row;     // kRow
-  size_t request_row;  // where it stood in the request, for messages
+  std::string row;         // kRow
+  size_t request_row = 0;  // where it stood in the request, for messages
+  uint32_t batch = 0;      // likewise: which batch of a write
+  int32_t partial = -1;    // a partial update: which of EncodedWrite::partials; -1: a whole row
 };
 
 struct EncodedWrite {
   std::vector<std::shared_ptr<const View>> views;
   std::vector<PendingFact> facts;  // by (view, identity), so the last of an entity is its newest
-  size_t bytes = 0;                // about what waits in memory
+  // Of each merging batch, which fields it gave; the others stand in the rows as their defaults
+  // until the commit knows better (row_merge.h).
+  std::vector<std::vector<bool>> partials;
+  size_t bytes = 0;  // about what waits in memory
 };
 
 // Errors of the schema, of keys and of times as semantics.md's Writes says; `now` is the daemon's
@@ -38,6 +43,10 @@ absl::StatusOr<EncodedWrite> EncodeWrite(const CatalogSnapshot& catalog, WriteRe
 // Tombstones (form kTombstone) or withdrawals (kRetraction) of request.keys. Field paths "keys.…".
 absl::StatusOr<EncodedWrite> EncodeKeyed(const CatalogSnapshot& catalog, KeyedRequest request,
                                          FactForm form, int64_t now);
+
+// The encoded keys of an erasure, in order; `join_keys` are the entity's. Field paths "keys.…".
+absl::StatusOr<std::vector<std::string>> EncodeEntityKeys(
+    const std::vector<KeyFieldSchema>& join_keys, EraseRequest request);
 
 }  // namespace fletch
 
