@@ -27,9 +27,9 @@ struct KeyFieldSchema {
 struct FieldSchema {
   std::string name;
   DataType type;
-  std::optional<Column> default_value;  // one row of `type`; absent: null
-  bool forbid_nan = false;              // FLOAT, DOUBLE
-  std::optional<Metric> index_metric;   // FLOAT_VECTOR that can be searched
+  std::optional<Column> default_value = {};  // one row of `type`; absent: null
+  bool forbid_nan = false;                   // FLOAT, DOUBLE
+  std::optional<Metric> index_metric = {};   // FLOAT_VECTOR that can be searched
 };
 
 // Fields are only ever appended within a version, so a row written with n fields holds the first n.

@@ -26,9 +26,10 @@ class StoredCatalog : public Catalog {
     return snapshot_;
   }
 
-  absl::StatusOr<v1::ApplyResponse> Apply(const v1::ApplyRequest& request) override {
+  absl::StatusOr<v1::ApplyResponse> Apply(const v1::ApplyRequest& request,
+                                          const Readers& training_sets) override {
     MutexLock lock(&change_mu_);
-    ASSIGN_OR_RETURN(Applied applied, ApplySpecs(state_, request));
+    ASSIGN_OR_RETURN(Applied applied, ApplySpecs(state_, request, training_sets));
     if (applied.changed && !request.dry_run())
       RETURN_IF_ERROR(Publish(std::move(applied.state), KvBatch()));
     v1::ApplyResponse response;
@@ -37,9 +38,10 @@ class StoredCatalog : public Catalog {
     return response;
   }
 
-  absl::StatusOr<Deleted> Delete(const v1::DeleteObjectRequest& request) override {
+  absl::StatusOr<Deleted> Delete(const v1::DeleteObjectRequest& request,
+                                 const Readers& training_sets) override {
     MutexLock lock(&change_mu_);
-    ASSIGN_OR_RETURN(Removed removed, RemoveObject(state_, request));
+    ASSIGN_OR_RETURN(Removed removed, RemoveObject(state_, request, training_sets));
     KvBatch batch;
     for (const auto& view : removed.views) {
       const ViewId id = view->schema.view_id;

@@ -18,7 +18,8 @@ struct Applied {
   std::vector<v1::PlannedChange> changes;  // in the order of the request
 };
 // Errors as RegistryService.Apply. With dry_run a breaking change is no error.
-absl::StatusOr<Applied> ApplySpecs(const CatalogState& before, const v1::ApplyRequest& request);
+absl::StatusOr<Applied> ApplySpecs(const CatalogState& before, const v1::ApplyRequest& request,
+                                   const Catalog::Readers& training_sets);
 
 struct Removed {
   CatalogState state;  // revision raised
@@ -26,7 +27,8 @@ struct Removed {
 };
 // Errors as RegistryService.Delete.
 absl::StatusOr<Removed> RemoveObject(const CatalogState& before,
-                                     const v1::DeleteObjectRequest& request);
+                                     const v1::DeleteObjectRequest& request,
+                                     const Catalog::Readers& training_sets);
 
 }  // namespace fletch
 

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <cstring>
+#include <map>
 
 #include "base/strings.h"
 #include "server/engine/catalog_spec.h"
+#include "server/engine/catalog_state.h"
 
 namespace fletch {
 namespace {
@@ -27,27 +29,9 @@ std::string IndexName(const FieldSchema& field) {
   return v1::Metric_Name(static_cast<v1::Metric>(*field.index_metric));
 }
 
-std::string Seconds(int64_t micros) {
-  return micros % 1'000'000 == 0 ? StrCat(micros / 1'000'000, " s") : StrCat(micros, " µs");
-}
+std::string ForEver(int64_t micros) { return micros == 0 ? "for ever" : DescribeDuration(micros); }
 
-std::string Ttl(int64_t micros) { return micros == 0 ? "for ever" : Seconds(micros); }
-
-class Comparison {
- public:
-  void Changed(std::string detail) { Add(v1::CHANGED, std::move(detail)); }
-  void Breaking(std::string detail) { Add(v1::BREAKING, std::move(detail)); }
-  ViewDifference Take() && { return std::move(difference_); }
-
- private:
-  void Add(v1::ChangeKind change, std::string detail) {
-    difference_.change = std::max(difference_.change, change);
-    difference_.details.push_back(std::move(detail));
-  }
-  ViewDifference difference_;
-};
-
-void CompareField(const FieldSchema& before, const FieldSchema& after, Comparison* out) {
+void CompareField(const FieldSchema& before, const FieldSchema& after, DifferenceBuilder* out) {
   if (before.type != after.type) {
     out->Breaking(StrCat("field ", before.name, " was ", DataTypeName(before.type), " and becomes ",
                          DataTypeName(after.type)));
@@ -69,43 +53,26 @@ void CompareField(const FieldSchema& before, const FieldSchema& after, Compariso
   }
 }
 
-void CompareFields(const ViewSpec& before, const ViewSpec& after, Comparison* out) {
-  const std::vector<FieldSchema>& olds = before.schema.fields;
-  const std::vector<FieldSchema>& news = after.schema.fields;
-  const auto named = [](const std::vector<FieldSchema>& fields, const std::string& name) {
-    return std::find_if(fields.begin(), fields.end(),
-                        [&](const FieldSchema& field) { return field.name == name; });
-  };
-  bool moved = false;
-  bool removed = false;
-  for (size_t i = 0; i < olds.size(); ++i) {
-    const auto found = named(news, olds[i].name);
-    if (found == news.end()) {
-      out->Breaking(StrCat("field ", olds[i].name, " is removed"));
-      removed = true;
-      continue;
-    }
-    const size_t position = found - news.begin();
-    moved = moved || position != i;
-    CompareField(olds[i], *found, out);
-    if (before.spec.fields(static_cast<int>(i)).description() !=
-        after.spec.fields(static_cast<int>(position)).description()) {
-      out->Changed(StrCat("the description of field ", olds[i].name, " changes"));
-    }
-  }
-  for (const FieldSchema& field : news) {
-    if (named(olds, field.name) != olds.end()) continue;
-    out->Changed(StrCat("field ", field.name, " ", DataTypeName(field.type), " is added",
-                        field.default_value.has_value() ? " with a default" : ""));
-  }
-  // A removal moves what follows it, and says so already.
-  if (moved && !removed) out->Breaking("fields stand in another order; add new fields at the end");
+bool SameBindings(const v1::FeatureService& a, const v1::FeatureService& b) {
+  return std::equal(a.bindings().begin(), a.bindings().end(), b.bindings().begin(),
+                    b.bindings().end(), [](const v1::Binding& x, const v1::Binding& y) {
+                      return x.alias() == y.alias() && x.feature_view() == y.feature_view() &&
+                             std::map<std::string, std::string>(x.join_key_map().begin(),
+                                                                x.join_key_map().end()) ==
+                                 std::map<std::string, std::string>(y.join_key_map().begin(),
+                                                                    y.join_key_map().end());
+                    });
+}
+
+template <typename Repeated>
+bool SameTexts(const Repeated& a, const Repeated& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end());
 }
 
 }  // namespace
 
 ViewDifference CompareViews(const ViewSpec& before, const ViewSpec& after) {
-  Comparison out;
+  DifferenceBuilder out;
   if (before.schema.entity != after.schema.entity) {
     out.Breaking(
         StrCat("the entity was ", before.schema.entity, " and becomes ", after.schema.entity));
@@ -115,16 +82,52 @@ ViewDifference CompareViews(const ViewSpec& before, const ViewSpec& after) {
                         " and becomes ", DescribeKeys(after.spec.event_key())));
   }
   if (before.schema.ttl_micros != after.schema.ttl_micros) {
-    out.Breaking(StrCat("ttl was ", Ttl(before.schema.ttl_micros), " and becomes ",
-                        Ttl(after.schema.ttl_micros)));
+    out.Breaking(StrCat("ttl was ", ForEver(before.schema.ttl_micros), " and becomes ",
+                        ForEver(after.schema.ttl_micros)));
   }
-  CompareFields(before, after, &out);
+  CompareParts(
+      "field", before.spec.fields(), after.spec.fields(),
+      [&](int i, int j) { CompareField(before.schema.fields[i], after.schema.fields[j], &out); },
+      [&](int j) {
+        const FieldSchema& field = after.schema.fields[j];
+        return StrCat(DataTypeName(field.type), " is added",
+                      field.default_value.has_value() ? " with a default" : "");
+      },
+      v1::CHANGED, &out);
   if (before.schema.max_future_skew_micros != after.schema.max_future_skew_micros) {
-    out.Changed(StrCat("max_future_skew was ", Seconds(before.schema.max_future_skew_micros),
-                       " and becomes ", Seconds(after.schema.max_future_skew_micros)));
+    out.Changed(StrCat("max_future_skew was ",
+                       DescribeDuration(before.schema.max_future_skew_micros), " and becomes ",
+                       DescribeDuration(after.schema.max_future_skew_micros)));
+  }
+  if (before.schema.retention_micros != after.schema.retention_micros) {
+    out.Changed(StrCat("retention was ", ForEver(before.schema.retention_micros), " and becomes ",
+                       ForEver(after.schema.retention_micros)));
   }
   if (before.spec.description() != after.spec.description()) out.Changed("the description changes");
   return std::move(out).Take();
+}
+
+std::vector<std::string> CompareServices(const StoredService& before, const StoredService& after) {
+  std::vector<std::string> details;
+  if (before.spec.description() != after.spec.description())
+    details.push_back("the description changes");
+  if (!SameTexts(before.spec.features(), after.spec.features()))
+    details.push_back("the features change");
+  if (!SameBindings(before.spec, after.spec)) details.push_back("the bindings change");
+  if (!details.empty()) return details;
+  for (int i = 0; i < after.spec.features_size(); ++i) {
+    if (before.spec.resolved_features(i) == after.spec.resolved_features(i)) continue;
+    details.push_back(StrCat("reads ", after.spec.resolved_features(i), " instead of ",
+                             before.spec.resolved_features(i)));
+  }
+  if (!details.empty()) return details;
+  for (size_t i = 0; i < after.pinned_bindings.size(); ++i) {
+    const std::string& view = after.pinned_bindings[i].feature_view();
+    if (before.pinned_bindings[i].feature_view() == view) continue;
+    details.push_back(
+        StrCat("binds ", view, " instead of ", before.pinned_bindings[i].feature_view()));
+  }
+  return details;
 }
 
 }  // namespace fletch

@@ -21,18 +21,6 @@ constexpr int64_t kMicrosPerSecond = 1'000'000;
 // Longer than from the first to the last instant there is.
 constexpr int64_t kMaxTtlMicros = limits::kMaxTimeMicros - limits::kMinTimeMicros;
 
-absl::Status CheckDescription(std::string_view description, std::string_view path) {
-  if (description.size() <= limits::kMaxDescriptionBytes) return absl::OkStatus();
-  return OutOfRange(StrCat("has ", description.size(), " bytes; at most ",
-                           limits::kMaxDescriptionBytes, " are allowed"),
-                    StrCat(path, ".description"));
-}
-
-absl::Status CheckListSize(size_t size, size_t max, std::string_view what, std::string_view path) {
-  if (size <= max) return absl::OkStatus();
-  return OutOfRange(StrCat("has ", size, " ", what, "; at most ", max, " are allowed"), path);
-}
-
 // `taken` maps names that are used already to what they are.
 absl::Status CheckKeyFields(const KeyFields& keys, std::string_view path,
                             std::set<std::string>* taken, std::string_view taken_by) {
@@ -51,31 +39,6 @@ absl::Status CheckKeyFields(const KeyFields& keys, std::string_view path,
     }
   }
   return absl::OkStatus();
-}
-
-std::vector<KeyFieldSchema> MakeKeySchemas(const KeyFields& keys) {
-  std::vector<KeyFieldSchema> schemas;
-  for (const v1::KeyField& key : keys)
-    schemas.push_back({key.name(), static_cast<ValueType>(key.type())});
-  return schemas;
-}
-
-absl::StatusOr<int64_t> ReadDuration(const google::protobuf::Duration& duration, int64_t max_micros,
-                                     std::string_view path) {
-  const int64_t seconds = duration.seconds();
-  const int32_t nanos = duration.nanos();
-  if (seconds < 0 || nanos < 0) return InvalidArgument("is negative; say 0 or more", path);
-  if (nanos >= 1'000'000'000)
-    return InvalidArgument("has nanos of a second or more; put them into seconds", path);
-  if (nanos % 1000 != 0)
-    return InvalidArgument("is finer than a microsecond; say whole microseconds", path);
-  if (seconds > max_micros / kMicrosPerSecond ||
-      seconds * kMicrosPerSecond + nanos / 1000 > max_micros) {
-    return OutOfRange(
-        StrCat("is ", seconds, " s; at most ", max_micros / kMicrosPerSecond, " s are allowed"),
-        path);
-  }
-  return seconds * kMicrosPerSecond + nanos / 1000;
 }
 
 absl::StatusOr<DataType> ReadType(const v1::Field& field, std::string_view path) {
@@ -158,6 +121,44 @@ absl::StatusOr<FieldSchema> ReadField(const v1::Field& field, std::string_view p
 
 }  // namespace
 
+absl::Status CheckDescription(std::string_view description, std::string_view path) {
+  if (description.size() <= limits::kMaxDescriptionBytes) return absl::OkStatus();
+  return OutOfRange(StrCat("has ", description.size(), " bytes; at most ",
+                           limits::kMaxDescriptionBytes, " are allowed"),
+                    StrCat(path, ".description"));
+}
+
+absl::Status CheckListSize(size_t size, size_t max, std::string_view what, std::string_view path) {
+  if (size <= max) return absl::OkStatus();
+  return OutOfRange(StrCat("has ", size, " ", what, "; at most ", max, " are allowed"), path);
+}
+
+absl::StatusOr<int64_t> ReadDuration(const google::protobuf::Duration& duration, int64_t max_micros,
+                                     std::string_view path) {
+  const int64_t seconds = duration.seconds();
+  const int32_t nanos = duration.nanos();
+  if (seconds < 0 || nanos < 0) return InvalidArgument("is negative; say 0 or more", path);
+  if (nanos >= 1'000'000'000)
+    return InvalidArgument("has nanos of a second or more; put them into seconds", path);
+  if (nanos % 1000 != 0)
+    return InvalidArgument("is finer than a microsecond; say whole microseconds", path);
+  if (seconds > max_micros / kMicrosPerSecond ||
+      seconds * kMicrosPerSecond + nanos / 1000 > max_micros) {
+    return OutOfRange(
+        StrCat("is ", seconds, " s; at most ", max_micros / kMicrosPerSecond, " s are allowed"),
+        path);
+  }
+  return seconds * kMicrosPerSecond + nanos / 1000;
+}
+
+std::string DescribeDuration(int64_t micros) {
+  constexpr int64_t kHour = 3600 * kMicrosPerSecond;
+  if (micros % (24 * kHour) == 0) return StrCat(micros / (24 * kHour), " d");
+  if (micros % kHour == 0) return StrCat(micros / kHour, " h");
+  if (micros % kMicrosPerSecond == 0) return StrCat(micros / kMicrosPerSecond, " s");
+  return StrCat(micros, " µs");
+}
+
 absl::Status CheckName(std::string_view name, std::string_view path) {
   const auto is_lower = [](char c) { return c >= 'a' && c <= 'z'; };
   const auto is_rest = [&](char c) { return is_lower(c) || (c >= '0' && c <= '9') || c == '_'; };
@@ -171,6 +172,13 @@ absl::Status CheckName(std::string_view name, std::string_view path) {
              "\" is no name: use a small letter, then small letters, digits and _, at most ",
              limits::kMaxNameBytes, " in all"),
       path);
+}
+
+std::vector<KeyFieldSchema> MakeKeySchemas(const KeyFields& keys) {
+  std::vector<KeyFieldSchema> schemas;
+  for (const v1::KeyField& key : keys)
+    schemas.push_back({key.name(), static_cast<ValueType>(key.type())});
+  return schemas;
 }
 
 absl::Status CheckProjectSpec(const v1::Project& spec, std::string_view path) {
@@ -245,6 +253,14 @@ absl::StatusOr<ViewSchema> MakeViewSchema(const v1::FeatureView& spec, const v1:
     ASSIGN_OR_RETURN(schema.max_future_skew_micros,
                      ReadDuration(spec.max_future_skew(), limits::kMaxFutureSkewMicros,
                                   StrCat(path, ".max_future_skew")));
+  }
+  const std::string retention_path = StrCat(path, ".retention");
+  ASSIGN_OR_RETURN(schema.retention_micros,
+                   ReadDuration(spec.retention(), kMaxTtlMicros, retention_path));
+  if (schema.retention_micros != 0 && schema.retention_micros < limits::kMinRetentionMicros) {
+    return InvalidArgument(StrCat("is ", DescribeDuration(schema.retention_micros),
+                                  "; keep at least 1 s, or say 0 to keep all history"),
+                           retention_path);
   }
   return schema;
 }

@@ -4,79 +4,37 @@
 #include <set>
 #include <utility>
 
-#include "base/status.h"
+#include "absl/strings/str_join.h"
 #include "base/strings.h"
-#include "server/engine/catalog_spec.h"
+#include "server/engine/catalog_windows.h"
 
 namespace fletch {
 namespace {
-
-constexpr uint32_t kFormat = 1;
 
 // "view@v2:field" -> "view@v2".
 std::string_view ViewOf(std::string_view resolved) {
   return resolved.substr(0, resolved.find(':'));
 }
 
-absl::Status Damaged(std::string_view what) {
-  return DataLoss(StrCat("the stored catalog is damaged: ", what));
+template <typename Stored>
+std::optional<AnyView> FindIn(const Versions<Stored>& all, std::string_view view_ref) {
+  const size_t at = view_ref.find('@');
+  const auto found = all.find(view_ref.substr(0, at));
+  if (found == all.end()) return std::nullopt;
+  if (at == std::string_view::npos) return AnyView(found->second.back()->view);
+  for (const auto& stored : found->second) {
+    if (VersionedName(AnyView(stored->view)) == view_ref) return AnyView(stored->view);
+  }
+  return std::nullopt;
 }
 
-absl::Status LoadViews(const v1::ProjectRecord& record, ProjectState* project) {
-  for (const v1::ViewRecord& view : record.views()) {
-    const auto entity = project->entities.find(view.spec().entity());
-    if (entity == project->entities.end()) {
-      return Damaged(
-          StrCat("view ", view.spec().name(), " is of unknown entity ", view.spec().entity()));
-    }
-    auto schema = MakeViewSchema(view.spec(), entity->second->spec, "feature_view");
-    if (!schema.ok())
-      return Damaged(StrCat("view ", view.spec().name(), ": ", schema.status().ToString()));
-    auto& versions = project->views[view.spec().name()];
-    if (view.spec().version() != versions.size() + 1) {
-      return Damaged(StrCat("view ", view.spec().name(), " lacks version ", versions.size() + 1));
-    }
-    versions.push_back(MakeStoredView(record.spec().name(), *entity->second, view.spec(),
-                                      *std::move(schema), view.view_id(), view.spec().version()));
-  }
-  return absl::OkStatus();
-}
-
-absl::Status LoadServices(const v1::ProjectRecord& record, ProjectState* project) {
-  for (const v1::ServiceRecord& service : record.services()) {
-    if (service.spec().resolved_features_size() != service.spec().features_size() ||
-        service.pinned_bindings_size() != service.spec().bindings_size()) {
-      return Damaged(StrCat("service ", service.spec().name(), " is not resolved"));
-    }
-    project->services[service.spec().name()] = MakeStoredService(
-        service.spec(), {service.pinned_bindings().begin(), service.pinned_bindings().end()});
-  }
-  return absl::OkStatus();
-}
-
-// Ids are what facts are found by, so one given twice would mix two views.
-absl::Status CheckIds(const CatalogState& state) {
-  std::set<EntityId> entity_ids;
-  std::set<ViewId> view_ids;
-  for (const auto& [project_name, project] : state.projects) {
-    for (const auto& [name, entity] : project.entities) {
-      if (entity->id == 0 || entity->id >= state.next_entity_id ||
-          !entity_ids.insert(entity->id).second) {
-        return Damaged(
-            StrCat("entity ", name, " of project ", project_name, " has the bad id ", entity->id));
-      }
-    }
-    for (const auto& [name, versions] : project.views) {
-      for (const auto& stored : versions) {
-        const ViewId id = stored->view->schema.view_id;
-        if (id == 0 || id >= state.next_view_id || !view_ids.insert(id).second) {
-          return Damaged(
-              StrCat("view ", name, " of project ", project_name, " has the bad id ", id));
-        }
-      }
-    }
-  }
-  return absl::OkStatus();
+template <typename Stored>
+std::vector<std::string> VersionsOf(const Versions<Stored>& all, std::string_view name) {
+  std::vector<std::string> names;
+  const auto found = all.find(name);
+  if (found == all.end()) return names;
+  for (const auto& stored : found->second) names.push_back(VersionedName(AnyView(stored->view)));
+  return names;
 }
 
 }  // namespace
@@ -121,83 +79,118 @@ std::shared_ptr<const StoredService> MakeStoredService(v1::FeatureService spec,
   return stored;
 }
 
-std::vector<std::string> ServicesReading(const ProjectState& project, std::string_view view,
-                                         uint64_t below_version) {
-  std::vector<std::string> names;
-  const auto found = project.views.find(view);
-  if (found == project.views.end()) return names;
-  std::set<std::string, std::less<>> versioned;
-  for (const auto& stored : found->second) {
-    if (below_version == 0 || stored->spec.version() < below_version) {
-      versioned.insert(stored->view->schema.versioned_name());
-    }
-  }
-  for (const auto& [name, service] : project.services) {
-    bool reads = false;
-    for (const std::string& ref : service->spec.resolved_features())
-      reads = reads || versioned.contains(ViewOf(ref));
-    for (const v1::Binding& binding : service->pinned_bindings) {
-      reads = reads || versioned.contains(binding.feature_view());
-    }
-    if (reads) names.push_back(name);
-  }
-  return names;
+std::shared_ptr<const StoredAggregationView> MakeStoredAggregationView(std::string_view project,
+                                                                       v1::AggregationView spec,
+                                                                       AggregationView view,
+                                                                       uint64_t version) {
+  view.project = std::string(project);
+  view.version = version;
+  auto stored = std::make_shared<StoredAggregationView>();
+  stored->spec = ResolvedSpec(std::move(spec), view);
+  stored->view = std::make_shared<const AggregationView>(std::move(view));
+  return stored;
 }
 
-v1::CatalogRecord ToRecord(const CatalogState& state) {
-  v1::CatalogRecord record;
-  record.set_format(kFormat);
-  record.set_revision(state.revision);
-  record.set_next_entity_id(state.next_entity_id);
-  record.set_next_view_id(state.next_view_id);
-  for (const auto& [project_name, project] : state.projects) {
-    v1::ProjectRecord* out = record.add_projects();
-    *out->mutable_spec() = project.spec;
-    for (const auto& [name, entity] : project.entities) {
-      v1::EntityRecord* entity_record = out->add_entities();
-      entity_record->set_entity_id(entity->id);
-      *entity_record->mutable_spec() = entity->spec;
+std::shared_ptr<const StoredOnDemandView> MakeStoredOnDemandView(std::string_view project,
+                                                                 v1::OnDemandFeatureView spec,
+                                                                 std::vector<size_t> field_counts,
+                                                                 OnDemandView view,
+                                                                 uint64_t version) {
+  view.project = std::string(project);
+  view.version = version;
+  spec.set_version(version);
+  auto stored = std::make_shared<StoredOnDemandView>();
+  stored->spec = std::move(spec);
+  stored->field_counts = std::move(field_counts);
+  stored->view = std::make_shared<const OnDemandView>(std::move(view));
+  return stored;
+}
+
+std::optional<AnyView> FindVersion(const ProjectState& project, std::string_view view_ref) {
+  if (auto view = FindIn(project.views, view_ref)) return view;
+  if (auto view = FindIn(project.aggregation_views, view_ref)) return view;
+  return FindIn(project.on_demand_views, view_ref);
+}
+
+v1::ObjectKind KindOfView(const ProjectState& project, std::string_view name) {
+  if (project.views.contains(name)) return v1::FEATURE_VIEW;
+  if (project.aggregation_views.contains(name)) return v1::AGGREGATION_VIEW;
+  if (project.on_demand_views.contains(name)) return v1::ON_DEMAND_FEATURE_VIEW;
+  return v1::OBJECT_KIND_UNSPECIFIED;
+}
+
+std::string_view KindWords(v1::ObjectKind kind) {
+  switch (kind) {
+    case v1::PROJECT:
+      return "project";
+    case v1::ENTITY:
+      return "entity";
+    case v1::FEATURE_VIEW:
+      return "feature view";
+    case v1::FEATURE_SERVICE:
+      return "feature service";
+    case v1::AGGREGATION_VIEW:
+      return "aggregation view";
+    case v1::ON_DEMAND_FEATURE_VIEW:
+      return "on-demand feature view";
+    case v1::TRAINING_SET:
+      return "training set";
+    default:
+      return "view";
+  }
+}
+
+std::string DescribeMissing(const ProjectState& project, v1::ObjectKind kind,
+                            std::string_view view_ref) {
+  const std::string_view name = view_ref.substr(0, view_ref.find('@'));
+  const v1::ObjectKind found = KindOfView(project, name);
+  std::string text =
+      StrCat("project ", project.spec.name(), " has no ", KindWords(kind), " \"", view_ref, "\"");
+  if (found == v1::OBJECT_KIND_UNSPECIFIED) return text;
+  if (kind != v1::OBJECT_KIND_UNSPECIFIED && kind != found) {
+    return StrCat(text, "; ", name, found == v1::FEATURE_VIEW ? " is a " : " is an ",
+                  KindWords(found));
+  }
+  std::vector<std::string> versions = VersionsOf(project.views, name);
+  if (versions.empty()) versions = VersionsOf(project.aggregation_views, name);
+  if (versions.empty()) versions = VersionsOf(project.on_demand_views, name);
+  return StrCat(text, "; it has ", absl::StrJoin(versions, ", "));
+}
+
+void RenewSources(ProjectState* project) {
+  for (auto& [name, versions] : project->aggregation_views) {
+    for (auto& stored : versions) {
+      const ViewSchema& schema = stored->view->source->schema;
+      const auto& current = project->views.find(schema.name)->second[schema.version - 1]->view;
+      if (current == stored->view->source) continue;
+      AggregationView view = *stored->view;
+      view.source = current;
+      stored = MakeStoredAggregationView(schema.project, stored->spec, std::move(view),
+                                         stored->view->version);
     }
-    for (const auto& [name, versions] : project.views) {
-      for (const auto& stored : versions) {
-        v1::ViewRecord* view_record = out->add_views();
-        view_record->set_view_id(stored->view->schema.view_id);
-        *view_record->mutable_spec() = stored->spec;
+  }
+}
+
+void RenewInputs(ProjectState* project) {
+  const auto renewed = [project](const OnDemandView::Input& input) {
+    return *InputOf(*FindVersion(*project, input.versioned_name()));
+  };
+  for (auto& [name, versions] : project->on_demand_views) {
+    for (auto& stored : versions) {
+      OnDemandView view = *stored->view;
+      bool changed = false;
+      for (OnDemandView::Input& input : view.inputs) {
+        OnDemandView::Input now = renewed(input);
+        changed = changed || now.view != input.view || now.windows != input.windows;
+        input = std::move(now);
       }
-    }
-    for (const auto& [name, service] : project.services) {
-      v1::ServiceRecord* service_record = out->add_services();
-      *service_record->mutable_spec() = service->spec;
-      for (const v1::Binding& binding : service->pinned_bindings)
-        *service_record->add_pinned_bindings() = binding;
+      if (!changed) continue;
+      const std::string project_name = view.project;
+      const uint64_t version = view.version;
+      stored = MakeStoredOnDemandView(project_name, stored->spec, stored->field_counts,
+                                      std::move(view), version);
     }
   }
-  return record;
-}
-
-absl::StatusOr<CatalogState> FromRecord(const v1::CatalogRecord& record) {
-  if (record.format() != kFormat) {
-    return Damaged(StrCat("its format is ", record.format(), ", this version reads ", kFormat));
-  }
-  CatalogState state;
-  state.revision = record.revision();
-  state.next_entity_id = record.next_entity_id();
-  state.next_view_id = record.next_view_id();
-  for (const v1::ProjectRecord& stored : record.projects()) {
-    ProjectState& project = state.projects[stored.spec().name()];
-    project.spec = stored.spec();
-    for (const v1::EntityRecord& entity : stored.entities()) {
-      RETURN_IF_ERROR(CheckEntitySpec(entity.spec(), "entity").ok()
-                          ? absl::OkStatus()
-                          : Damaged(StrCat("entity ", entity.spec().name(), " is not valid")));
-      project.entities[entity.spec().name()] =
-          std::make_shared<const StoredEntity>(StoredEntity{entity.entity_id(), entity.spec()});
-    }
-    RETURN_IF_ERROR(LoadViews(stored, &project));
-    RETURN_IF_ERROR(LoadServices(stored, &project));
-  }
-  RETURN_IF_ERROR(CheckIds(state));
-  return state;
 }
 
 }  // namespace fletch

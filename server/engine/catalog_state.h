@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,17 +29,32 @@ struct StoredView {
   v1::FeatureView spec;  // with its version
   std::shared_ptr<const View> view;
 };
+struct StoredAggregationView {
+  v1::AggregationView spec;  // as ResolvedSpec gives it
+  std::shared_ptr<const AggregationView> view;
+};
+struct StoredOnDemandView {
+  v1::OnDemandFeatureView spec;      // with version and resolved_inputs
+  std::vector<size_t> field_counts;  // of its inputs, what its expressions may name
+  std::shared_ptr<const OnDemandView> view;
+};
 struct StoredService {
   v1::FeatureService spec;  // with resolved_features
   std::vector<v1::Binding> pinned_bindings;
   std::shared_ptr<const Service> service;
 };
 
+// By name; versions ascending, never empty.
+template <typename Stored>
+using Versions = std::map<std::string, std::vector<std::shared_ptr<const Stored>>, std::less<>>;
+
+// All views and aggregation views that others hold are those of the same state.
 struct ProjectState {
   v1::Project spec;
   std::map<std::string, std::shared_ptr<const StoredEntity>, std::less<>> entities;
-  // Versions ascending; never empty.
-  std::map<std::string, std::vector<std::shared_ptr<const StoredView>>, std::less<>> views;
+  Versions<StoredView> views;
+  Versions<StoredAggregationView> aggregation_views;
+  Versions<StoredOnDemandView> on_demand_views;
   std::map<std::string, std::shared_ptr<const StoredService>, std::less<>> services;
 };
 
@@ -58,10 +74,36 @@ std::shared_ptr<const StoredView> MakeStoredView(std::string_view project,
 std::shared_ptr<const StoredService> MakeStoredService(v1::FeatureService spec,
                                                        std::vector<v1::Binding> pinned_bindings);
 
-// The names of the services that read `view`: in any version, or only in versions below
-// `below_version` when it is not 0.
-std::vector<std::string> ServicesReading(const ProjectState& project, std::string_view view,
-                                         uint64_t below_version);
+// A checked aggregation view, or on-demand view, as a version of it.
+std::shared_ptr<const StoredAggregationView> MakeStoredAggregationView(std::string_view project,
+                                                                       v1::AggregationView spec,
+                                                                       AggregationView view,
+                                                                       uint64_t version);
+std::shared_ptr<const StoredOnDemandView> MakeStoredOnDemandView(std::string_view project,
+                                                                 v1::OnDemandFeatureView spec,
+                                                                 std::vector<size_t> field_counts,
+                                                                 OnDemandView view,
+                                                                 uint64_t version);
+
+// Of a project: "view" (newest version) or "view@v2", of any kind; nullopt: there is none.
+std::optional<AnyView> FindVersion(const ProjectState& project, std::string_view view_ref);
+// The kind of the view that has this name, in any version; OBJECT_KIND_UNSPECIFIED: none has.
+v1::ObjectKind KindOfView(const ProjectState& project, std::string_view name);
+// "feature view", "on-demand feature view".
+std::string_view KindWords(v1::ObjectKind kind);
+
+// Why a ref was not found: "project demo has no feature view "x"; x is an aggregation view", or the
+// versions there are. `kind` unspecified: of any kind.
+std::string DescribeMissing(const ProjectState& project, v1::ObjectKind kind,
+                            std::string_view view_ref);
+
+// Lets aggregation views hold their sources, and on-demand views their inputs, as they are now:
+// a compatible change has made these anew.
+void RenewSources(ProjectState* project);
+void RenewInputs(ProjectState* project);
+
+// What differs between two services, in sentences; empty: nothing.
+std::vector<std::string> CompareServices(const StoredService& before, const StoredService& after);
 
 v1::CatalogRecord ToRecord(const CatalogState& state);
 // DATA_LOSS, saying what, when the record contradicts itself.

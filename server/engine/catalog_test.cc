@@ -141,7 +141,7 @@ TEST_F(CatalogTest, BreakingChangeIsRefusedWithThePlan) {
   const auto refused = Apply(kBreaking);
   ExpectError(refused.status(), kPrecondition, "objects[0].feature_view", "field wind is removed");
   EXPECT_EQ(ErrorReason(refused.status()), "BREAKING_CHANGE");
-  EXPECT_THAT(std::string(refused.status().message()), HasSubstr("feature services model"));
+  EXPECT_THAT(std::string(refused.status().message()), HasSubstr("feature service model"));
   EXPECT_THAT(std::string(refused.status().message()), HasSubstr("allow_breaking"));
   // It is refused as such also when a service of the same request would fall over it.
   EXPECT_EQ(ErrorReason(Apply(std::string(kModel) + kBreaking).status()), "BREAKING_CHANGE");
@@ -259,7 +259,7 @@ TEST_F(CatalogTest, DeleteNamesTheUsers) {
     SCOPED_TRACE(text);
     ExpectError(DeleteText(catalog_.get(), text).status(), code, field, message);
   };
-  expect("kind: FEATURE_VIEW name: 'weather'", kPrecondition, "name", "feature services model");
+  expect("kind: FEATURE_VIEW name: 'weather'", kPrecondition, "name", "feature service model");
   expect("kind: ENTITY name: 'airport'", kPrecondition, "name", "weather@v1, weather@v2");
   expect("kind: PROJECT", kPrecondition, "name", "feature service model");
   EXPECT_EQ(ErrorReason(DeleteText(catalog_.get(), "kind: PROJECT").status()), "IN_USE");

@@ -5,6 +5,8 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "base/status.h"
 #include "base/strings.h"
@@ -27,10 +29,14 @@ inline std::unique_ptr<Catalog> OpenCatalog(KvStore* store) {
   return *std::move(catalog);
 }
 
+// Nothing is read by training sets.
+inline std::vector<std::string> NoReaders(std::string_view, std::string_view) { return {}; }
+
 // Applies objects (text of ApplyRequest without the project) to project "demo". Every binding of a
 // service maps airport to from: TextFormat on a map field crashes within Debian's libprotobuf under
 // TSan.
-inline absl::StatusOr<v1::ApplyResponse> ApplyText(Catalog* catalog, const std::string& text) {
+inline absl::StatusOr<v1::ApplyResponse> ApplyText(
+    Catalog* catalog, const std::string& text, const Catalog::Readers& training_sets = NoReaders) {
   v1::ApplyRequest request = FromText<v1::ApplyRequest>(text);
   if (request.project().empty()) request.set_project("demo");
   for (v1::Object& object : *request.mutable_objects()) {
@@ -39,13 +45,14 @@ inline absl::StatusOr<v1::ApplyResponse> ApplyText(Catalog* catalog, const std::
       (*binding.mutable_join_key_map())["airport"] = "from";
     }
   }
-  return catalog->Apply(request);
+  return catalog->Apply(request, training_sets);
 }
 
-inline absl::StatusOr<Catalog::Deleted> DeleteText(Catalog* catalog, const std::string& text) {
+inline absl::StatusOr<Catalog::Deleted> DeleteText(
+    Catalog* catalog, const std::string& text, const Catalog::Readers& training_sets = NoReaders) {
   v1::DeleteObjectRequest request = FromText<v1::DeleteObjectRequest>(text);
   if (request.project().empty()) request.set_project("demo");
-  return catalog->Delete(request);
+  return catalog->Delete(request, training_sets);
 }
 
 // The code, the field path and a part of the message.

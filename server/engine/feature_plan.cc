@@ -5,6 +5,7 @@
 #include <optional>
 #include <set>
 #include <utility>
+#include <variant>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_join.h"
@@ -12,23 +13,58 @@
 #include "base/status.h"
 #include "base/strings.h"
 #include "server/engine/catalog_spec.h"
+#include "server/engine/window_plan.h"
 #include "storage/entity_key.h"
+#include "storage/row_codec.h"
 
 namespace fletch {
 namespace {
 
-// What may stand before the colon of a ref, other than a view's own name.
-struct BoundView {
-  std::shared_ptr<const View> view;
-  std::vector<std::string> key_columns;  // in join-key order
+std::string ListNames(const std::vector<std::string>& names) {
+  return names.empty() ? "none" : absl::StrJoin(names, ", ");
+}
+
+const std::vector<KeyFieldSchema>& JoinKeysOf(const AnyView& view) {
+  if (const auto* on_demand = std::get_if<std::shared_ptr<const OnDemandView>>(&view))
+    return (*on_demand)->join_keys;
+  const auto* windows = std::get_if<std::shared_ptr<const AggregationView>>(&view);
+  return windows != nullptr ? (*windows)->source->schema.join_keys
+                            : std::get<std::shared_ptr<const View>>(view)->schema.join_keys;
+}
+
+// What may stand before the colon of a ref: a view with the columns that supply its join keys.
+struct Role {
+  explicit Role(AnyView read) : view(std::move(read)) {
+    for (const KeyFieldSchema& key : JoinKeysOf(view)) {
+      key_names.push_back(key.name);
+      key_columns.push_back(key.name);
+    }
+  }
+
+  AnyView view;
+  std::vector<std::string> key_names;    // of an on-demand view: of all its inputs
+  std::vector<std::string> key_columns;  // parallel
 };
 
-std::string ListNames(const std::vector<std::string>& names) { return absl::StrJoin(names, ", "); }
+// A field of a view of any kind.
+struct FoundField {
+  size_t field = 0;
+  DataType type;
+};
 
-std::vector<std::string> JoinKeyNames(const View& view) {
-  std::vector<std::string> names;
-  for (const KeyFieldSchema& key : view.schema.join_keys) names.push_back(key.name);
-  return names;
+absl::StatusOr<FoundField> FindField(const AnyView& view, std::string_view name,
+                                     std::string_view path) {
+  const auto input = InputOf(view);
+  const auto* on_demand = std::get_if<std::shared_ptr<const OnDemandView>>(&view);
+  const size_t count = on_demand != nullptr ? (*on_demand)->fields.size() : input->field_count();
+  for (size_t i = 0; i < count; ++i) {
+    const FieldSchema& field = on_demand != nullptr ? (*on_demand)->fields[i] : input->field(i);
+    if (field.name == name) return FoundField{i, field.type};
+  }
+  constexpr std::string_view kKinds[] = {"feature view", "aggregation view",
+                                         "on-demand feature view"};
+  return NotFound(
+      StrCat(kKinds[view.index()], " ", VersionedName(view), " has no field \"", name, "\""), path);
 }
 
 class PlanBuilder {
@@ -45,16 +81,28 @@ class PlanBuilder {
   absl::StatusOr<std::shared_ptr<const FeaturePlan>> Finish() &&;
 
  private:
-  absl::StatusOr<BoundView> FindBound(std::string_view name, std::string_view path) const;
-  absl::StatusOr<PlanGroup*> FindGroup(const BoundView& bound, std::string_view path);
+  absl::StatusOr<Role> FindRole(std::string_view name, std::string_view path) const;
+  // The place where `input` is read with the role's keys; made when it is not there.
+  absl::StatusOr<PlanView*> FindPlanView(const OnDemandView::Input& input, const Role& role,
+                                         std::string_view path);
+  absl::StatusOr<PlanGroup*> FindGroup(const OnDemandView::Input& input, const Role& role,
+                                       std::string_view path);
   absl::StatusOr<size_t> FindKeySlot(const KeyFieldSchema& key, const std::string& column,
-                                     const View& view, std::string_view path);
+                                     std::string_view view, std::string_view path);
+  absl::Status AddExpression(const std::shared_ptr<const OnDemandView>& view, const Role& role,
+                             size_t field, std::string_view path);
+  absl::Status AddContext(const OnDemandView& view, const FieldSchema& field,
+                          std::string_view path);
+  absl::Status FillInputs(const Role& role, PlanExpressions* expressions);
+  size_t InputColumn(const OnDemandView::Input& input, size_t field, PlanView* view);
 
   const CatalogSnapshot& catalog_;
   const std::string_view project_;
   std::shared_ptr<FeaturePlan> plan_;
-  absl::flat_hash_map<std::string, BoundView> aliases_;
+  absl::flat_hash_map<std::string, Role> aliases_;
   std::set<std::string, std::less<>> refs_;
+  std::vector<Role> expression_roles_;       // parallel to plan_->expressions
+  std::vector<std::string> context_owners_;  // parallel to plan_->context: who brought it in
 };
 
 absl::Status PlanBuilder::AddBinding(const BindingSpec& binding, bool check_alias,
@@ -64,36 +112,33 @@ absl::Status PlanBuilder::AddBinding(const BindingSpec& binding, bool check_alia
   if (aliases_.contains(binding.alias)) {
     return InvalidArgument(StrCat("the alias \"", binding.alias, "\" is used twice"), alias_path);
   }
-  if (check_alias && catalog_.FindView(project_, binding.alias).ok()) {
+  if (check_alias && catalog_.FindAnyView(project_, binding.alias).ok()) {
     return InvalidArgument(
-        StrCat("\"", binding.alias, "\" is the name of a feature view; choose another alias"),
-        alias_path);
+        StrCat("\"", binding.alias, "\" is the name of a view; choose another alias"), alias_path);
   }
-  auto view = catalog_.FindView(project_, binding.feature_view);
+  auto view = catalog_.FindAnyView(project_, binding.feature_view);
   if (!view.ok()) return NotFound(FromAbsl(view.status().message()), StrCat(path, ".feature_view"));
-  BoundView bound{*view, JoinKeyNames(**view)};
+  Role role(*std::move(view));
   for (const auto& [key, column] : binding.join_key_map) {
     const std::string map_path = StrCat(path, ".join_key_map.", key);
-    const std::vector<std::string> names = JoinKeyNames(**view);
-    const auto found = std::find(names.begin(), names.end(), key);
-    if (found == names.end()) {
-      return InvalidArgument(StrCat("\"", key, "\" is no join key of ", (*view)->schema.entity,
-                                    "; it has ", ListNames(names)),
+    const auto found = std::find(role.key_names.begin(), role.key_names.end(), key);
+    if (found == role.key_names.end()) {
+      return InvalidArgument(StrCat("\"", key, "\" is no join key of ", VersionedName(role.view),
+                                    "; it has ", ListNames(role.key_names)),
                              map_path);
     }
     if (column.empty()) return InvalidArgument("the key column's name is missing", map_path);
-    bound.key_columns[found - names.begin()] = column;
+    role.key_columns[found - role.key_names.begin()] = column;
   }
-  aliases_.emplace(binding.alias, std::move(bound));
+  aliases_.emplace(binding.alias, std::move(role));
   return absl::OkStatus();
 }
 
-absl::StatusOr<BoundView> PlanBuilder::FindBound(std::string_view name,
-                                                 std::string_view path) const {
+absl::StatusOr<Role> PlanBuilder::FindRole(std::string_view name, std::string_view path) const {
   const auto alias = aliases_.find(ToAbsl(name));
   if (alias != aliases_.end()) return alias->second;
-  auto view = catalog_.FindView(project_, name);
-  if (view.ok()) return BoundView{*view, JoinKeyNames(**view)};
+  auto view = catalog_.FindAnyView(project_, name);
+  if (view.ok()) return Role(*std::move(view));
   // Only a view has versions; what has none may be meant as a role.
   const char* hint = name.find('@') != std::string_view::npos
                          ? ""
@@ -102,7 +147,7 @@ absl::StatusOr<BoundView> PlanBuilder::FindBound(std::string_view name,
 }
 
 absl::StatusOr<size_t> PlanBuilder::FindKeySlot(const KeyFieldSchema& key,
-                                                const std::string& column, const View& view,
+                                                const std::string& column, std::string_view view,
                                                 std::string_view path) {
   const auto [found, is_new] =
       plan_->key_slot_by_name.try_emplace(column, plan_->key_columns.size());
@@ -110,33 +155,94 @@ absl::StatusOr<size_t> PlanBuilder::FindKeySlot(const KeyFieldSchema& key,
     plan_->key_columns.push_back(column);
     plan_->key_fields.push_back({column, key.type});
   } else if (plan_->key_fields[found->second].type != key.type) {
-    return InvalidArgument(
-        StrCat("key column \"", column, "\" would be ",
-               ValueTypeName(plan_->key_fields[found->second].type), " for one view and ",
-               ValueTypeName(key.type), " for ", view.schema.versioned_name(),
-               "; give one of them another name with a binding's join_key_map"),
-        path);
+    return InvalidArgument(StrCat("key column \"", column, "\" would be ",
+                                  ValueTypeName(plan_->key_fields[found->second].type),
+                                  " for one view and ", ValueTypeName(key.type), " for ", view,
+                                  "; give one of them another name with a binding's join_key_map"),
+                           path);
   }
   return found->second;
 }
 
-absl::StatusOr<PlanGroup*> PlanBuilder::FindGroup(const BoundView& bound, std::string_view path) {
-  const ViewSchema& schema = bound.view->schema;
+absl::StatusOr<PlanGroup*> PlanBuilder::FindGroup(const OnDemandView::Input& input,
+                                                  const Role& role, std::string_view path) {
+  const ViewSchema& schema = input.schema();
+  std::vector<std::string> key_columns;
+  for (const KeyFieldSchema& key : schema.join_keys) {
+    const auto found = std::find(role.key_names.begin(), role.key_names.end(), key.name);
+    key_columns.push_back(role.key_columns[found - role.key_names.begin()]);
+  }
   for (PlanGroup& group : plan_->groups) {
-    if (group.entity_id == schema.entity_id && group.key_columns == bound.key_columns)
-      return &group;
+    if (group.entity_id == schema.entity_id && group.key_columns == key_columns) return &group;
   }
   PlanGroup group;
   group.entity_id = schema.entity_id;
   group.join_keys = schema.join_keys;
-  group.key_columns = bound.key_columns;
-  for (size_t i = 0; i < bound.key_columns.size(); ++i) {
-    ASSIGN_OR_RETURN(const size_t slot,
-                     FindKeySlot(schema.join_keys[i], bound.key_columns[i], *bound.view, path));
+  for (size_t i = 0; i < key_columns.size(); ++i) {
+    ASSIGN_OR_RETURN(const size_t slot, FindKeySlot(schema.join_keys[i], key_columns[i],
+                                                    input.versioned_name(), path));
     group.key_slots.push_back(slot);
   }
+  group.key_columns = std::move(key_columns);
   plan_->groups.push_back(std::move(group));
   return &plan_->groups.back();
+}
+
+absl::StatusOr<PlanView*> PlanBuilder::FindPlanView(const OnDemandView::Input& input,
+                                                    const Role& role, std::string_view path) {
+  ASSIGN_OR_RETURN(PlanGroup* const group, FindGroup(input, role, path));
+  for (PlanView& view : group->views) {
+    if (view.view == input.view && view.windows == input.windows) return &view;
+  }
+  PlanView& view = group->views.emplace_back();
+  view.view = input.view;
+  view.windows = input.windows;
+  return &view;
+}
+
+absl::Status PlanBuilder::AddContext(const OnDemandView& view, const FieldSchema& field,
+                                     std::string_view path) {
+  for (size_t i = 0; i < plan_->context.size(); ++i) {
+    const FieldSchema& other = plan_->context[i];
+    if (other.name != field.name) continue;
+    if (other.type == field.type) return absl::OkStatus();
+    return InvalidArgument(
+        StrCat("request column \"", field.name, "\" is ", DataTypeName(other.type), " for ",
+               context_owners_[i], " and ", DataTypeName(field.type), " for ",
+               view.versioned_name(), "; ask for them in two requests"),
+        path);
+  }
+  plan_->context.push_back(field);
+  context_owners_.push_back(view.versioned_name());
+  return absl::OkStatus();
+}
+
+// Finds what the expression reads now, so that an error has the ref's path; the columns follow in
+// FillInputs, when all that is asked for is known.
+absl::Status PlanBuilder::AddExpression(const std::shared_ptr<const OnDemandView>& view,
+                                        const Role& role, size_t field, std::string_view path) {
+  size_t place = 0;
+  while (place < plan_->expressions.size() &&
+         (plan_->expressions[place].view != view ||
+          expression_roles_[place].key_columns != role.key_columns)) {
+    ++place;
+  }
+  if (place == plan_->expressions.size()) {
+    plan_->expressions.emplace_back().view = view;
+    expression_roles_.push_back(role);
+  }
+  PlanExpressions& expressions = plan_->expressions[place];
+  expressions.fields.push_back({field, plan_->columns.size()});
+  expressions.wanted.push_back(field);
+  for (const size_t used : view->program->UsedInputs({field})) {
+    const OnDemandView::Source& source = view->sources[used];
+    if (source.input == OnDemandView::Source::kRequest) {
+      RETURN_IF_ERROR(AddContext(*view, view->request[source.field], path));
+    } else {
+      RETURN_IF_ERROR(FindPlanView(view->inputs[source.input], role, path).status());
+    }
+  }
+  return absl::OkStatus();
 }
 
 absl::Status PlanBuilder::AddFeature(std::string_view pinned, const std::string& ref,
@@ -150,26 +256,52 @@ absl::Status PlanBuilder::AddFeature(std::string_view pinned, const std::string&
   }
   if (!refs_.insert(ref).second)
     return InvalidArgument(StrCat("\"", ref, "\" is asked for twice"), path);
-  ASSIGN_OR_RETURN(const BoundView bound, FindBound(pinned.substr(0, colon), path));
-  const ViewSchema& schema = bound.view->schema;
+  ASSIGN_OR_RETURN(const Role role, FindRole(pinned.substr(0, colon), path));
   const std::string_view name = pinned.substr(colon + 1);
-  const auto field =
-      std::find_if(schema.fields.begin(), schema.fields.end(),
-                   [&](const FieldSchema& candidate) { return candidate.name == name; });
-  if (field == schema.fields.end()) {
-    return NotFound(
-        StrCat("feature view ", schema.versioned_name(), " has no field \"", name, "\""), path);
+  ASSIGN_OR_RETURN(const FoundField found, FindField(role.view, name, path));
+  if (const auto input = InputOf(role.view)) {
+    ASSIGN_OR_RETURN(PlanView* const view, FindPlanView(*input, role, path));
+    view->fields.push_back({found.field, plan_->columns.size()});
+    view->reads_vectors = view->reads_vectors || found.type.is_vector();
+    plan_->reads_vectors = plan_->reads_vectors || found.type.is_vector();
+  } else {
+    RETURN_IF_ERROR(AddExpression(std::get<std::shared_ptr<const OnDemandView>>(role.view), role,
+                                  found.field, path));
   }
-  ASSIGN_OR_RETURN(PlanGroup* const group, FindGroup(bound, path));
-  auto view = std::find_if(
-      group->views.begin(), group->views.end(),
-      [&](const PlanView& candidate) { return candidate.view->schema.view_id == schema.view_id; });
-  if (view == group->views.end()) view = group->views.insert(view, PlanView{bound.view, {}, false});
-  view->fields.push_back(
-      {static_cast<size_t>(field - schema.fields.begin()), plan_->columns.size()});
-  view->reads_vectors = view->reads_vectors || field->type.is_vector();
-  plan_->reads_vectors = plan_->reads_vectors || field->type.is_vector();
-  plan_->columns.push_back({ref, StrCat(schema.versioned_name(), ":", name), field->type});
+  plan_->columns.push_back({ref, StrCat(VersionedName(role.view), ":", name), found.type});
+  return absl::OkStatus();
+}
+
+// The column that holds the field already, or a new hidden one.
+size_t PlanBuilder::InputColumn(const OnDemandView::Input& input, size_t field, PlanView* view) {
+  for (const PlanField& read : view->fields) {
+    if (read.field == field) return read.column;
+  }
+  const size_t column = plan_->columns.size() + plan_->hidden.size();
+  const FieldSchema& schema = input.field(field);
+  const std::string resolved = StrCat(input.versioned_name(), ":", schema.name);
+  plan_->hidden.push_back({resolved, resolved, schema.type});
+  view->fields.push_back({field, column});
+  return column;
+}
+
+absl::Status PlanBuilder::FillInputs(const Role& role, PlanExpressions* expressions) {
+  const OnDemandView& view = *expressions->view;
+  expressions->input_columns.assign(view.sources.size(), PlanExpressions::kUnused);
+  expressions->input_slots.assign(view.sources.size(), PlanExpressions::kUnused);
+  for (const size_t used : view.program->UsedInputs(expressions->wanted)) {
+    const OnDemandView::Source& source = view.sources[used];
+    if (source.input != OnDemandView::Source::kRequest) {
+      const OnDemandView::Input& input = view.inputs[source.input];
+      ASSIGN_OR_RETURN(PlanView* const read, FindPlanView(input, role, ""));
+      expressions->input_columns[used] = InputColumn(input, source.field, read);
+      continue;
+    }
+    const std::string& name = view.request[source.field].name;
+    const auto slot = std::find_if(plan_->context.begin(), plan_->context.end(),
+                                   [&](const FieldSchema& field) { return field.name == name; });
+    expressions->input_slots[used] = slot - plan_->context.begin();
+  }
   return absl::OkStatus();
 }
 
@@ -179,6 +311,25 @@ absl::StatusOr<std::shared_ptr<const FeaturePlan>> PlanBuilder::Finish() && {
       return InvalidArgument(
           StrCat("key column \"", key, "\" has the name of an output column; rename it"),
           "bindings");
+    }
+  }
+  for (size_t i = 0; i < plan_->context.size(); ++i) {
+    const std::string& name = plan_->context[i].name;
+    if (!plan_->key_slot_by_name.contains(name)) continue;
+    return InvalidArgument(
+        StrCat("request column \"", name, "\" of ", context_owners_[i],
+               " has the name of a key column; rename the key with a binding's join_key_map"),
+        "bindings");
+  }
+  for (size_t i = 0; i < plan_->expressions.size(); ++i)
+    RETURN_IF_ERROR(FillInputs(expression_roles_[i], &plan_->expressions[i]));
+  for (PlanGroup& group : plan_->groups) {
+    for (PlanView& view : group.views) {
+      if (view.windows == nullptr) continue;
+      std::set<size_t> wanted;
+      for (const PlanField& field : view.fields) wanted.insert(field.field);
+      view.window_plan = std::make_shared<const WindowPlan>(
+          view.windows, std::vector<size_t>(wanted.begin(), wanted.end()));
     }
   }
   return std::shared_ptr<const FeaturePlan>(std::move(plan_));
@@ -196,15 +347,7 @@ absl::StatusOr<std::shared_ptr<const FeaturePlan>> PlanService(const CatalogSnap
   }
   auto service = catalog.FindService(project, selection.feature_service);
   if (!service.ok()) return NotFound(FromAbsl(service.status().message()), "feature_service");
-  PlanBuilder builder(catalog, project);
-  const Selection& pinned = (*service)->pinned;
-  for (const BindingSpec& binding : pinned.bindings) {
-    RETURN_IF_ERROR(builder.AddBinding(binding, /*check_alias=*/false, "feature_service"));
-  }
-  for (size_t i = 0; i < pinned.features.size(); ++i) {
-    RETURN_IF_ERROR(builder.AddFeature(pinned.features[i], (*service)->refs[i], "feature_service"));
-  }
-  return std::move(builder).Finish();
+  return MakePinnedPlan(catalog, project, **service, "feature_service");
 }
 
 absl::Status CheckListSize(size_t size, size_t max, std::string_view path) {
@@ -233,6 +376,20 @@ absl::StatusOr<std::shared_ptr<const FeaturePlan>> MakeFeaturePlan(const Catalog
   for (size_t i = 0; i < selection.features.size(); ++i) {
     RETURN_IF_ERROR(builder.AddFeature(selection.features[i], selection.features[i],
                                        StrCat("features[", i, "]")));
+  }
+  return std::move(builder).Finish();
+}
+
+absl::StatusOr<std::shared_ptr<const FeaturePlan>> MakePinnedPlan(const CatalogSnapshot& catalog,
+                                                                  std::string_view project,
+                                                                  const Service& service,
+                                                                  std::string_view path) {
+  PlanBuilder builder(catalog, project);
+  for (const BindingSpec& binding : service.pinned.bindings) {
+    RETURN_IF_ERROR(builder.AddBinding(binding, /*check_alias=*/false, path));
+  }
+  for (size_t i = 0; i < service.refs.size(); ++i) {
+    RETURN_IF_ERROR(builder.AddFeature(service.pinned.features[i], service.refs[i], path));
   }
   return std::move(builder).Finish();
 }
@@ -271,6 +428,44 @@ absl::StatusOr<BoundKeys> BindKeys(const FeaturePlan& plan, absl::Span<const Nam
   for (const PlanGroup& group : plan.groups) {
     std::vector<const Column*>& columns = bound.groups.emplace_back();
     for (const size_t slot : group.key_slots) columns.push_back(slots[slot]);
+  }
+  return bound;
+}
+
+absl::StatusOr<BoundContext> BindContext(const FeaturePlan& plan,
+                                         absl::Span<const NamedColumn> context, size_t row_count,
+                                         std::string_view path) {
+  std::vector<std::string> names;
+  for (const FieldSchema& field : plan.context) names.push_back(field.name);
+  BoundContext bound;
+  bound.columns.assign(names.size(), nullptr);
+  for (const NamedColumn& given : context) {
+    const std::string column_path = StrCat(path, ".", given.name);
+    const size_t slot = std::find(names.begin(), names.end(), given.name) - names.begin();
+    if (slot == names.size()) {
+      return InvalidArgument(
+          StrCat("\"", given.name, "\" is no request column of these features; they take ",
+                 ListNames(names)),
+          column_path);
+    }
+    const Column*& column = bound.columns[slot];
+    if (column != nullptr)
+      return InvalidArgument(StrCat("\"", given.name, "\" is given twice"), column_path);
+    const FieldSchema& field = plan.context[slot];
+    column = &given.column;
+    if (given.column.type != field.type) {
+      bound.widened.push_back(std::make_unique<Column>(given.column));
+      CoerceColumn(field.type, bound.widened.back().get());
+      column = bound.widened.back().get();
+    }
+    const size_t rows = given.column.row_count == 1 ? 1 : row_count;
+    RETURN_IF_ERROR(CheckFieldColumn(field, *column, rows, column_path));
+  }
+  for (size_t i = 0; i < names.size(); ++i) {
+    if (bound.columns[i] != nullptr) continue;
+    return InvalidArgument(StrCat("request column \"", names[i],
+                                  "\" is missing; these features take ", ListNames(names)),
+                           StrCat(path, ".", names[i]));
   }
   return bound;
 }

@@ -160,9 +160,8 @@ TEST_F(FeaturePlanTest, RefusesWithThePath) {
     expect(features({"weather:wind", ref}), kInvalid, "features[1]", "no feature ref");
   }
   expect(features({"weather:wind", "weather:wind"}), kInvalid, "features[1]", "twice");
-  expect(
-      features({"snow:wind"}), kMissing, "features[0]",
-      "feature view \"snow\"; aliases belong to a feature service, or to bindings of the request");
+  expect(features({"snow:wind"}), kMissing, "features[0]",
+         "no view \"snow\"; aliases belong to a feature service, or to bindings of the request");
   expect(features({"weather@v2:wind"}), kMissing, "features[0]", "weather@v1");
   expect(features({"weather:snow"}), kMissing, "features[0]", "weather@v1 has no field \"snow\"");
   expect(features({"weather:wind", "gates:free"}), kInvalid, "features[1]",

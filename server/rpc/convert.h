@@ -22,6 +22,13 @@ absl::Status CheckRequest(const v1::ApplyRequest& request);
 absl::Status CheckRequest(const v1::GetRequest& request);
 absl::Status CheckRequest(const v1::ListRequest& request);
 absl::Status CheckRequest(const v1::DeleteObjectRequest& request);
+absl::Status CheckRequest(const v1::GetLineageRequest& request);
+
+// As AdminService.
+absl::Status CheckRequest(const v1::CompactRequest& request);
+absl::Status CheckRequest(const v1::ListErasuresRequest& request);
+absl::Status CheckRequest(const v1::AuditParityRequest& request);
+absl::StatusOr<EraseRequest> ToEngine(const v1::EraseRequest& request);
 
 // These take durability and request_id out of the message before they hash the rest.
 absl::StatusOr<WriteRequest> ToEngine(v1::WriteRequest* request);

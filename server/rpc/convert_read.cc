@@ -59,6 +59,12 @@ absl::Status CheckRequest(const v1::GetRequest& request) { return CheckNamed(req
 
 absl::Status CheckRequest(const v1::DeleteObjectRequest& request) { return CheckNamed(request); }
 
+absl::Status CheckRequest(const v1::GetLineageRequest& request) {
+  if (request.kind() == v1::PROJECT)
+    return InvalidArgument("a project has no lineage; name one of its objects", "kind");
+  return CheckNamed(request);
+}
+
 absl::Status CheckRequest(const v1::ListRequest& request) {
   RETURN_IF_ERROR(CheckKind(request.kind(), /*optional=*/true));
   if (request.kind() != v1::PROJECT) RETURN_IF_ERROR(CheckGiven(request.project(), "project"));

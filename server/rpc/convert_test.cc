@@ -257,6 +257,16 @@ TEST(ConvertTest, RegistryRequests) {
   EXPECT_EQ(ErrorField(CheckRequest(get)), "name");
   get.set_kind(static_cast<v1::ObjectKind>(99));
   EXPECT_EQ(ErrorField(CheckRequest(get)), "kind");
+  v1::GetLineageRequest lineage;
+  EXPECT_EQ(ErrorField(CheckRequest(lineage)), "project");
+  lineage.set_project("p");
+  EXPECT_EQ(ErrorField(CheckRequest(lineage)), "kind");
+  lineage.set_kind(v1::PROJECT);
+  EXPECT_EQ(ErrorField(CheckRequest(lineage)), "kind");
+  lineage.set_kind(v1::TRAINING_SET);
+  EXPECT_EQ(ErrorField(CheckRequest(lineage)), "name");
+  lineage.set_name("t");
+  EXPECT_TRUE(CheckRequest(lineage).ok());
 }
 
 }  // namespace

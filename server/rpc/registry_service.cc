@@ -12,7 +12,8 @@ using Context = grpc::CallbackServerContext;
 using Bytes = grpc::ByteBuffer;
 using Service = v1::RegistryService;
 using RawService = Service::WithRawCallbackMethod_Apply<Service::WithRawCallbackMethod_Get<
-    Service::WithRawCallbackMethod_List<Service::WithRawCallbackMethod_Delete<Service::Service>>>>;
+    Service::WithRawCallbackMethod_List<Service::WithRawCallbackMethod_Delete<
+        Service::WithRawCallbackMethod_GetLineage<Service::Service>>>>>;
 
 class RegistryRpc final : public RawService {
  public:
@@ -20,7 +21,8 @@ class RegistryRpc final : public RawService {
       : apply_(host, "RegistryService/Apply"),
         get_(host, "RegistryService/Get"),
         list_(host, "RegistryService/List"),
-        delete_(host, "RegistryService/Delete") {}
+        delete_(host, "RegistryService/Delete"),
+        lineage_(host, "RegistryService/GetLineage") {}
 
   grpc::ServerUnaryReactor* Apply(Context* context, const Bytes* in, Bytes* out) override {
     return Ask<v1::ApplyRequest, v1::ApplyResponse>(&apply_, RunOn::kWrite, context, in, out,
@@ -37,6 +39,10 @@ class RegistryRpc final : public RawService {
   grpc::ServerUnaryReactor* Delete(Context* context, const Bytes* in, Bytes* out) override {
     return Ask<v1::DeleteObjectRequest, v1::DeleteObjectResponse>(&delete_, RunOn::kWrite, context,
                                                                   in, out, &Engine::Delete);
+  }
+  grpc::ServerUnaryReactor* GetLineage(Context* context, const Bytes* in, Bytes* out) override {
+    return Ask<v1::GetLineageRequest, v1::GetLineageResponse>(&lineage_, RunOn::kRead, context, in,
+                                                              out, &Engine::GetLineage);
   }
 
  private:
@@ -58,6 +64,7 @@ class RegistryRpc final : public RawService {
   Method get_;
   Method list_;
   Method delete_;
+  Method lineage_;
 };
 
 }  // namespace
