@@ -31,6 +31,7 @@ SlotKind KindOf(const std::optional<DataType>& type);
 struct EventSlot {
   std::optional<size_t> field;  // nullopt: kEvents
   SlotKind kind = SlotKind::kEvents;
+  ValueType type = ValueType::kInt64;
   bool numbers = false;  // partials keep sum, spread, min and max
   size_t word = 0;       // where the value stands in a record
 };

@@ -17,6 +17,9 @@
 
 namespace fletch {
 
+// Adds what an aggregation of `view` needs of the source.
+void AddToShape(const AggregationView& view, const Aggregation& aggregation, EventShape* shape);
+
 // Immutable, thread-safe; make it once a feature plan, not a request.
 class WindowPlan {
  public:

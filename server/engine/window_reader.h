@@ -25,8 +25,8 @@ struct WindowQuestion {
   size_t index = 0;  // the caller's; named as "row" in errors
 };
 
-// Not thread-safe; make one a thread and request. Sees every fact written before its first
-// question.
+// Not thread-safe; make one a thread and request; plans outlive it. Sees every fact written before
+// its first question.
 class WindowReader {
  public:
   // Called once a question, in no order. The row is of the view's layout and valid until it
