@@ -172,6 +172,9 @@ absl::Status Daemon::Parts::OpenEngine() {
                    OpenRocksDbKvStore(config.data_dir, store_options));
   EngineOptions options;
   options.online_budget_bytes = config.online_budget;
+  options.window_budget_bytes = config.window_budget;
+  options.join_threads = config.join_threads;
+  options.parity_sample = static_cast<double>(config.parity_sample_ppm) / 1e6;
   ASSIGN_OR_RETURN(engine, Engine::Open(std::move(store), &clock, &metrics, options));
   return absl::OkStatus();
 }

@@ -70,6 +70,7 @@ absl::StatusOr<RowBatch> ToRowBatch(const v1::RowBatch& batch) {
       CheckCount(batch.row_count(), limits::kMaxRowsPerBatch, "max_rows_per_batch", "row_count"));
   out.feature_view = batch.feature_view();
   out.row_count = batch.row_count();
+  out.merge = batch.merge();
   ASSIGN_OR_RETURN(out.columns, ToColumns(batch.columns(), out.row_count, "columns"));
   ASSIGN_OR_RETURN(out.event_times,
                    TimesFromProto(batch.event_timestamps(), out.row_count, "event_timestamps"));

@@ -2,6 +2,7 @@
 #include <memory>
 #include <utility>
 
+#include "base/status.h"
 #include "fletch/v1/ingest.grpc.pb.h"
 #include "server/rpc/convert.h"
 #include "server/rpc/method.h"
@@ -14,9 +15,9 @@ namespace {
 using Context = grpc::CallbackServerContext;
 using Bytes = grpc::ByteBuffer;
 using Service = v1::IngestService;
-using RawService = Service::WithRawCallbackMethod_Write<
-    Service::WithRawCallbackMethod_WriteStream<Service::WithRawCallbackMethod_Delete<
-        Service::WithRawCallbackMethod_Retract<Service::Service>>>>;
+using RawService = Service::WithRawCallbackMethod_Write<Service::WithRawCallbackMethod_WriteStream<
+    Service::WithRawCallbackMethod_Delete<Service::WithRawCallbackMethod_Retract<
+        Service::WithRawCallbackMethod_Erase<Service::Service>>>>>;
 
 class IngestRpc final : public RawService {
  public:
@@ -24,7 +25,8 @@ class IngestRpc final : public RawService {
       : write_(host, "IngestService/Write"),
         write_stream_(host, "IngestService/WriteStream"),
         delete_(host, "IngestService/Delete"),
-        retract_(host, "IngestService/Retract") {}
+        retract_(host, "IngestService/Retract"),
+        erase_(host, "IngestService/Erase") {}
 
   grpc::ServerUnaryReactor* Write(Context* context, const Bytes* in, Bytes* out) override {
     return Commit<v1::WriteRequest, v1::WriteResponse>(&write_, context, in, out, &Engine::Write);
@@ -36,6 +38,17 @@ class IngestRpc final : public RawService {
   grpc::ServerUnaryReactor* Retract(Context* context, const Bytes* in, Bytes* out) override {
     return Commit<v1::RetractRequest, v1::RetractResponse>(&retract_, context, in, out,
                                                            &Engine::Retract);
+  }
+  grpc::ServerUnaryReactor* Erase(Context* context, const Bytes* in, Bytes* out) override {
+    RpcHost* host = erase_.host();
+    return Serve<v1::EraseRequest, v1::EraseResponse>(
+        &erase_, RunOn::kOperate, context, in, out,
+        [host](const v1::EraseRequest& message, const Call& call,
+               v1::EraseResponse* response) -> absl::Status {
+          ASSIGN_OR_RETURN(EraseRequest request, ToEngine(message));
+          ASSIGN_OR_RETURN(*response, host->engine()->Erase(std::move(request), call));
+          return absl::OkStatus();
+        });
   }
   grpc::ServerBidiReactor<Bytes, Bytes>* WriteStream(Context* context) override {
     return StartWriteStream(&write_stream_, context);
@@ -71,6 +84,7 @@ class IngestRpc final : public RawService {
   Method write_stream_;
   Method delete_;
   Method retract_;
+  Method erase_;
 };
 
 }  // namespace

@@ -10,6 +10,8 @@ namespace fletch {
 namespace {
 
 constexpr int64_t kRetryFullMs = 50;
+constexpr int kOperateThreads = 2;  // so that an erasure does not wait for a compaction
+constexpr size_t kOperateQueue = 64;
 
 void AddQueueGauge(MetricRegistry* metrics, const std::string& name, const Executor* executor) {
   metrics->AddGauge("fletch_queue_length", "Tasks that wait for a thread", {{"executor", name}},
@@ -27,13 +29,15 @@ RpcHost::RpcHost(const RpcOptions& options, MetricRegistry* metrics, const Clock
       admission_(options.max_in_flight, options.max_in_flight_bytes),
       read_("read", options.read_threads, options.read_queue),
       write_("write", options.write_threads, options.write_queue + options.max_streams),
-      join_("join", options.join_threads, options.max_streams) {
+      join_("join", options.join_threads, options.max_streams),
+      operate_("operate", kOperateThreads, kOperateQueue) {
   metrics->AddGauge("fletch_requests_in_flight",
                     "Calls and streams that were let in and not answered yet", {},
                     [this] { return static_cast<double>(admission_.in_flight()); });
   AddQueueGauge(metrics, "read", &read_);
   AddQueueGauge(metrics, "write", &write_);
   AddQueueGauge(metrics, "join", &join_);
+  AddQueueGauge(metrics, "operate", &operate_);
 }
 
 void RpcHost::SetServing(Engine* engine) {
@@ -42,9 +46,21 @@ void RpcHost::SetServing(Engine* engine) {
   admission_.SetServing();
 }
 
+Executor* RpcHost::ExecutorOf(RunOn where) {
+  switch (where) {
+    case RunOn::kWrite:
+      return &write_;
+    case RunOn::kJoin:
+      return &join_;
+    case RunOn::kOperate:
+      return &operate_;
+    default:
+      return &read_;
+  }
+}
+
 absl::Status RpcHost::Submit(RunOn where, std::function<void()> task) {
-  Executor* executor = where == RunOn::kWrite ? &write_ : where == RunOn::kJoin ? &join_ : &read_;
-  absl::Status status = executor->Submit(std::move(task));
+  absl::Status status = ExecutorOf(where)->Submit(std::move(task));
   return status.ok() ? status : WithRetryAfterMs(std::move(status), kRetryFullMs);
 }
 
@@ -52,6 +68,7 @@ void RpcHost::StopExecutors() {
   read_.Stop();
   write_.Stop();
   join_.Stop();
+  operate_.Stop();
 }
 
 }  // namespace fletch

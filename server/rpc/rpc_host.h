@@ -29,8 +29,9 @@ struct RpcOptions {
   bool access_log = false;  // a line a call, at debug level
 };
 
-// Where a call's work runs. kInline never waits.
-enum class RunOn { kInline, kRead, kWrite, kJoin };
+// Where a call's work runs. kInline never waits; kOperate is for what operators ask and what may
+// take minutes.
+enum class RunOn { kInline, kRead, kWrite, kJoin, kOperate };
 
 // Thread-safe. Outlives the services.
 class RpcHost {
@@ -55,6 +56,8 @@ class RpcHost {
   const Clock* clock() const { return clock_; }
 
  private:
+  Executor* ExecutorOf(RunOn where);
+
   const RpcOptions options_;
   MetricRegistry* const metrics_;
   const Clock* const clock_;
@@ -64,6 +67,7 @@ class RpcHost {
   Executor read_;
   Executor write_;
   Executor join_;
+  Executor operate_;
 };
 
 }  // namespace fletch
