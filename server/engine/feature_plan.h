@@ -86,6 +86,14 @@ absl::StatusOr<std::shared_ptr<const FeaturePlan>> MakeFeaturePlan(const Catalog
                                                                    std::string_view project,
                                                                    const Selection& selection);
 
+// The plan of a service's selection, or of one that was pinned in the same way: views that came
+// later and have the name of an alias do not break it. Errors as MakeFeaturePlan, field path
+// `path`.
+absl::StatusOr<std::shared_ptr<const FeaturePlan>> MakePinnedPlan(const CatalogSnapshot& catalog,
+                                                                  std::string_view project,
+                                                                  const Service& service,
+                                                                  std::string_view path);
+
 // The key columns of a request in the order of plan.groups[g].key_columns, checked (entity_key.h:
 // CheckKeyColumn, with INT32 widened into `widened`). INVALID_ARGUMENT: a missing, unused or
 // repeated name. Field path: `path`.NAME.
