@@ -7,6 +7,7 @@
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/listener.h>
 #include <rocksdb/table.h>
+#include <rocksdb/utilities/table_properties_collectors.h>
 
 #include <array>
 #include <atomic>
@@ -36,6 +37,10 @@ constexpr double kBloomBitsPerKey = 10;       // 1 % false positives
 constexpr int kFactRunsBeforeMerge = 2;
 constexpr size_t kFactBlockBytes = 16 << 10;
 
+// A fold deletes whole entities' rows; whoever seeks there reads over their marks until a
+// compaction takes them out, at about 50 ns each. So tables full of marks are compacted soon.
+constexpr size_t kDeletionWindow = 1024;
+constexpr size_t kDeletionsInWindow = 512;
 constexpr uint64_t kMaxManifestBytes = 1;     // each change writes it anew: see RenewManifest
 constexpr const char* kNeverAKey = "~flush";  // in kMeta
 
@@ -380,15 +385,18 @@ rocksdb::ColumnFamilyOptions FamilyOptions(Family family, const RocksDbOptions& 
     table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(kBloomBitsPerKey));
   }
   rocksdb::ColumnFamilyOptions out;
+  const bool facts = family == Family::kFacts || family == Family::kBlocks;
+  if (facts) out.level0_file_num_compaction_trigger = kFactRunsBeforeMerge;
   if (family == Family::kFacts) {
     table.block_size = kFactBlockBytes;
-    out.level0_file_num_compaction_trigger = kFactRunsBeforeMerge;
+    out.table_properties_collector_factories.push_back(
+        rocksdb::NewCompactOnDeletionCollectorFactory(kDeletionWindow, kDeletionsInWindow));
   }
   out.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   out.write_buffer_size = options.write_buffer_bytes;
   out.memtable_protection_bytes_per_key = kProtectionBytesPerKey;
   out.level_compaction_dynamic_level_bytes = true;
-  out.compression = family == Family::kFacts ? rocksdb::kLZ4Compression : rocksdb::kNoCompression;
+  out.compression = facts ? rocksdb::kLZ4Compression : rocksdb::kNoCompression;
   return out;
 }
 
