@@ -29,7 +29,8 @@ class Awaited:
         return found
 
     def _wrap(self, result: Any) -> Any:
-        return Awaited(result, self._loop) if isinstance(result, fletch.AsyncHistoricalFeatures) else result
+        awaited = (fletch.AsyncHistoricalFeatures, fletch.AsyncTrainingSet)
+        return Awaited(result, self._loop) if isinstance(result, awaited) else result
 
     def _iterate(self, items: Any) -> Iterator[Any]:
         while True:

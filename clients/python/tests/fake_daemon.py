@@ -16,9 +16,10 @@ from fletch.v1 import data_pb2, errors_pb2, registry_pb2
 
 UNARY = [
     _io.APPLY, _io.GET, _io.LIST, _io.DELETE_OBJECT, _io.WRITE, _io.DELETE, _io.RETRACT, _io.GET_ONLINE,
-    _io.GET_HISTORY, _io.SEARCH, _io.GET_STATUS,
+    _io.GET_HISTORY, _io.SEARCH, _io.GET_STATUS, _io.ERASE, _io.LIST_ERASURES, _io.GET_LINEAGE, _io.COMPACT,
+    _io.AUDIT_PARITY, _io.GET_TRAINING_SET, _io.LIST_TRAINING_SETS, _io.VERIFY_TRAINING_SET, _io.DELETE_TRAINING_SET,
 ]  # fmt: skip
-STREAMS = [_io.WRITE_STREAM, _io.GET_HISTORICAL]
+STREAMS = [_io.WRITE_STREAM, _io.GET_HISTORICAL, _io.CREATE_TRAINING_SET]
 
 # What the tests write and read.
 T0 = dt.datetime(2001, 1, 1, tzinfo=dt.UTC)

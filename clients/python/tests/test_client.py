@@ -224,9 +224,11 @@ def online_answer(request: serving_pb2.GetOnlineFeaturesRequest) -> serving_pb2.
         as_of_micros=MICROS0,
         read_seq=9,
         features=[
-            data_pb2.ResolvedFeature(ref="weather:temperature_c", resolved="weather@v1:temperature_c"),
-            data_pb2.ResolvedFeature(ref="weather:n", resolved="weather@v1:n"),
-            data_pb2.ResolvedFeature(ref="weather:never", resolved="weather@v1:never"),
+            data_pb2.ResolvedFeature(
+                ref="weather:temperature_c", resolved="weather@v1:temperature_c", type=data_pb2.DOUBLE
+            ),
+            data_pb2.ResolvedFeature(ref="weather:n", resolved="weather@v1:n", type=data_pb2.INT64),
+            data_pb2.ResolvedFeature(ref="weather:never", resolved="weather@v1:never", type=data_pb2.INT64),
         ],
         columns=[stamped, counts, data_pb2.Column(statuses=[2, 2])],
         row_count=2,
@@ -242,12 +244,16 @@ def test_online_features(daemon: FakeDaemon, client: Any) -> None:
     refs = ["weather:temperature_c", "weather:n", "weather:never"]
     binding = fletch.Binding("origin", "weather", {"airport": "origin"})
     keys = [{"airport": "SFO", "n": 1}, {"airport": "JFK", "n": 2}]
-    got = client.get_online_features(refs, keys, bindings=[binding], as_of=T0, known_at=5, min_seq=4)
+    got = client.get_online_features(
+        refs, keys, request_context={"hour": 8, "notes": ["a", None]}, bindings=[binding], as_of=T0, known_at=5, min_seq=4
+    )
     (request,) = daemon.seen(serving_pb2.GetOnlineFeaturesRequest)
     assert list(request.features) == refs and request.feature_service == ""
     assert request.keys["airport"].strings.values == ["SFO", "JFK"]
     assert list(request.keys["n"].int64s.values) == [1, 2]
     assert (list(request.as_of.micros), request.known_at.commit_seq, request.min_seq) == ([MICROS0], 5, 4)
+    assert list(request.request_context["hour"].int64s.values) == [8]
+    assert list(request.request_context["notes"].null_rows) == [1]
     assert request.bindings[0].join_key_map["airport"] == "origin" and request.include_event_timestamps
     assert (got.as_of, got.read_seq, got.features[0].resolved) == (T0, 9, "weather@v1:temperature_c")
     assert got.to_dict() == {
@@ -431,8 +437,9 @@ def test_objects(daemon: FakeDaemon, client: Any) -> None:
     daemon.declare("weather", [TEMPERATURE])
     view = client.get_object("FeatureView", "weather")
     assert view == fletch.FeatureView(
-        "weather", "airport", [fletch.Field("temperature_c", "DOUBLE")], ttl=dt.timedelta(0), event_key=[], version=1
-    )
+        "weather", "airport", [fletch.Field("temperature_c", "DOUBLE")], ttl=dt.timedelta(0), event_key=[], version=1,
+        retention=dt.timedelta(0),
+    )  # fmt: skip
     with pytest.raises(fletch.FletchError, match="no nowhere") as caught:
         client.get_object("ENTITY", "nowhere")
     assert (caught.value.code, caught.value.field) == ("NOT_FOUND", "name")

@@ -22,8 +22,14 @@ def join(requests: Iterator[historical_pb2.GetHistoricalFeaturesRequest]) -> Ite
     """Answers each row with its number of the spine's timestamp, and not at all where that is a multiple of 3."""
     header = next(requests).header
     refs = list(header.features) or ["origin:temperature_c"]
-    resolved = [data_pb2.ResolvedFeature(ref=r, resolved="weather@v1:temperature_c") for r in refs]
-    yield historical_pb2.GetHistoricalFeaturesResponse(read_seq=5, features=resolved)
+    resolved = [
+        data_pb2.ResolvedFeature(ref=r, resolved="weather@v1:temperature_c", type=data_pb2.DOUBLE) for r in refs
+    ]
+    key = registry_pb2.KeyField(name="airport" if header.features else "from_airport", type=data_pb2.STRING)
+    context = [registry_pb2.RequestField(name="hour", type=data_pb2.INT64)] if header.feature_service else []
+    yield historical_pb2.GetHistoricalFeaturesResponse(
+        read_seq=5, features=resolved, key_columns=[key], context_columns=context
+    )
     for request in requests:
         numbers = [m - MICROS0 for m in request.spine.timestamps.micros]
         column = data_pb2.Column(
@@ -103,17 +109,20 @@ def test_modes(daemon: FakeDaemon, client: Any) -> None:
         historical(daemon, client, spine(1), known_at=3, as_served=True)
 
 
-def test_keys_of_a_service_with_roles(daemon: FakeDaemon, client: Any) -> None:
-    daemon.declare("weather", [TEMPERATURE])
-    binding = data_pb2.Binding(alias="origin", feature_view="weather", join_key_map={"airport": "from_airport"})
-    service = registry_pb2.FeatureService(name="model", bindings=[binding], features=["origin:temperature_c"])
-    daemon.objects[registry_pb2.FEATURE_SERVICE, "model"] = registry_pb2.Object(feature_service=service)
+def test_the_header_says_what_the_spine_must_bring(daemon: FakeDaemon, client: Any) -> None:
     daemon.answers[_io.GET_HISTORICAL] = join
-    given = spine(4).rename(columns={"airport": "from_airport"})
-    got = client.get_historical_features(given, "model", timestamp_column="when").to_df()
+    given = spine(4).rename(columns={"airport": "from_airport"}).assign(hour=[8, None, 9, 10])
+    got = client.get_historical_features(given, "model", timestamp_column="when", out_of_range="MARK").to_df()
     assert [None if pd.isna(v) else v for v in got["origin:temperature_c"]] == expected(4)
-    with pytest.raises(fletch.FletchError, match="lacks key columns.*from_airport"):
+    header, batch = daemon.seen(historical_pb2.GetHistoricalFeaturesRequest)
+    assert header.header.out_of_range == historical_pb2.MARK
+    assert list(batch.spine.keys) == ["from_airport"] and list(batch.spine.request_context) == ["hour"]
+    hours = batch.spine.request_context["hour"]
+    assert list(hours.int64s.values) == [8, 0, 9, 10] and list(hours.null_rows) == [1]
+    with pytest.raises(fletch.FletchError, match="lacks columns.*from_airport.*hour"):
         client.get_historical_features(spine(4), "model", timestamp_column="when")
+    with pytest.raises(fletch.FletchError, match="FAIL or MARK"):
+        client.get_historical_features(given, "model", timestamp_column="when", out_of_range="IGNORE")
 
 
 def test_a_spine_that_cannot_be_joined(daemon: FakeDaemon, client: Any) -> None:

@@ -27,7 +27,7 @@ kind: FeatureView
 name: airport_weather
 entity: airport
 ttl: 3h                 # 0 = never too old
-retention: 0
+retention: 400d
 max_future_skew: 10m
 fields:
   - {name: temperature_c, type: DOUBLE, description: "air temperature, degrees Celsius", forbid_nan: true}
@@ -49,6 +49,20 @@ entity: airport
 event_key: [{name: flight, type: STRING}]
 fields: [{name: delay_min, type: INT64, description: "minutes late at departure, negative if early"}]
 ---
+kind: AggregationView
+name: airport_delays
+source: departures
+aggregations:
+  - {name: mean_delay_7d, column: delay_min, function: mean, window: 7d}
+  - {name: worst, column: delay_min, function: approx_percentile, percentile: 0.99, window: 90m}
+  - {name: recent, column: delay_min, function: last_k, k: 3, window: 1d}
+---
+kind: OnDemandFeatureView
+name: risk
+inputs: [airport_delays, airport_weather]
+request: [{name: hour, type: INT64}]
+fields: [{name: icy_and_late, type: BOOL, sql: "temperature_c < 0 AND mean_delay_7d > 15 AND hour < 9"}]
+---
 kind: FeatureService
 name: delay_model
 description: of origin and destination
@@ -61,7 +75,7 @@ features: ["origin:temperature_c", "destination:temperature_c"]
 
 
 def test_the_forms_of_the_specs() -> None:
-    project, entity, weather, profile, departures, service = (specs.to_proto(s) for s in _yaml.load(DEMO))
+    project, entity, weather, profile, departures, delays, risk, service = (specs.to_proto(s) for s in _yaml.load(DEMO))
     assert project == registry_pb2.Object(project=registry_pb2.Project(name="demo"))
     key = registry_pb2.KeyField(name="airport", type=data_pb2.STRING)
     assert entity.entity == registry_pb2.Entity(name="airport", join_keys=[key])
@@ -84,6 +98,15 @@ def test_the_forms_of_the_specs() -> None:
     assert list(field.default_value.value.vectors.values) == [1.0, 0.5]
     assert departures.feature_view.event_key[0].name == "flight"
     assert not departures.feature_view.HasField("ttl")
+    assert view.retention.seconds == 400 * 86400
+    mean, worst, recent = delays.aggregation_view.aggregations
+    assert (mean.column, mean.function, mean.window.seconds) == ("delay_min", registry_pb2.MEAN, 7 * 86400)
+    assert (worst.function, worst.percentile, worst.window.seconds) == (registry_pb2.APPROX_PERCENTILE, 0.99, 5400)
+    assert (delays.aggregation_view.source, recent.k) == ("departures", 3)
+    on_demand = risk.on_demand_feature_view
+    assert list(on_demand.inputs) == ["airport_delays", "airport_weather"]
+    assert on_demand.request[0] == registry_pb2.RequestField(name="hour", type=data_pb2.INT64)
+    assert on_demand.fields[0].sql.startswith("temperature_c < 0 AND")
     assert service.feature_service.bindings[1].feature_view == "airport_weather@v1"
     assert dict(service.feature_service.bindings[0].join_key_map) == {"airport": "origin"}
     assert list(service.feature_service.features) == ["origin:temperature_c", "destination:temperature_c"]
@@ -137,8 +160,17 @@ VIEW = "kind: FeatureView\nname: v\nentity: e\n"
     [
         ("name: x", "document 1.kind", "kind None is unknown"),
         ("kind: Stream\nname: x", "document 1.kind", "'Stream' is unknown"),
-        ("kind: AggregationView\nname: x", "document 1.kind", "not built yet"),
-        ("kind: OnDemandFeatureView\nname: x", "document 1.kind", "not built yet"),
+            ("kind: AggregationView\nname: x\nsource: y", "document 1 (AggregationView x).aggregations", "missing"),
+            (
+                "kind: AggregationView\nname: x\nsource: y\naggregations: [{name: a, function: median, window: 1d}]",
+                "document 1 (AggregationView x).aggregations[0].function",
+                "approx_percentile",
+            ),
+            (
+                "kind: OnDemandFeatureView\nname: x\nfields: [{name: a, type: BOOL, sql: 5}]",
+                "document 1 (OnDemandFeatureView x).fields[0].sql",
+                "text is wanted",
+            ),
         ("kind: Project\nname: a\n---\nkind: Project\nname: b\ncolour: red", "document 2 (Project b).colour", "unknown"),
         (VIEW + "fields: [{name: a, type: INT64, dimenson: 3}]", "document 1 (FeatureView v).fields[0].dimenson", "dimension"),
         (VIEW + "fields: [{name: a, type: INT}]", "document 1 (FeatureView v).fields[0].type", "INT64"),
@@ -147,7 +179,7 @@ VIEW = "kind: FeatureView\nname: v\nentity: e\n"
         (VIEW + "fields: [a]", "document 1 (FeatureView v).fields[0]", "a mapping with name"),
         (VIEW, "document 1 (FeatureView v).fields", "missing"),
         (VIEW + "fields: []\nttl: 3 hours", "document 1 (FeatureView v).ttl", "no duration"),
-        (VIEW + "fields: []\nretention: 400d", "document 1 (FeatureView v).retention", "not built yet"),
+            (VIEW + "fields: []\nretention: long", "document 1 (FeatureView v).retention", "no duration"),
         (VIEW + "fields: [{name: a, type: INT64, array: 1}]", "document 1 (FeatureView v).fields[0].array", "true or false"),
         (VIEW + "fields: [{name: a, type: INT64, index: {kind: flat}}]", "document 1 (FeatureView v).fields[0].index.kind", "metric"),
         ("kind: Project\nname: 5", "document 1.name", "text is wanted"),

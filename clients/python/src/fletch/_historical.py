@@ -10,9 +10,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from fletch import _io, _registry, specs
+from fletch import _io, specs
 from fletch._columns import decode, decode_event_timestamps, decode_statuses, encode, timestamps
-from fletch._frames import Rows, frame, spine_table
+from fletch._frames import Frame, Rows, frame, spine_table
 from fletch._io import Operation
 from fletch._progress import Progress, progress
 from fletch._reads import Features, selection
@@ -24,7 +24,7 @@ from fletch.v1 import data_pb2, historical_pb2
 
 MAX_BATCH_ROWS = 100_000  # the daemon's limit
 _ANSWER_BYTES = 8 << 20  # a batch's answer: well under the limit of a message, and memory stays bounded
-_WINDOW = 4
+_WINDOW = 16  # the daemon joins what has come in one pass
 
 
 @dataclass
@@ -34,11 +34,11 @@ class Join:
     spine: Rows
     stream: _io.Stream
     bar: Progress
-    keys: dict[str, tuple[Array, FieldType]]
+    columns: SpineColumns
     times: Array
     refs: list[str]
     resolved: list[str]
-    types: list[FieldType | None]
+    types: list[FieldType]
     read_seq: int
     batch_rows: int
     include_statuses: bool
@@ -83,6 +83,93 @@ class Join:
         return self.feature_batch(historical_pb2.GetHistoricalFeaturesResponse(columns=columns))
 
 
+def read_header(
+    session: Session,
+    features: Features,
+    bindings: Sequence[specs.Binding],
+    at: KnownAt | None,
+    as_served: bool,
+    min_seq: int,
+    include_event_timestamps: bool,
+    out_of_range: str,
+) -> historical_pb2.HistoricalHeader:
+    """What a training read asks for."""
+    if as_served and at is not None:
+        raise bad_input("as_served fixes a known_at for each row: give one or the other", "known_at")
+    if out_of_range not in ("FAIL", "MARK"):
+        raise bad_input(f"out_of_range: {out_of_range!r} is unknown; give FAIL or MARK", "out_of_range")
+    service, refs = selection(features)
+    return historical_pb2.HistoricalHeader(
+        project=session.project,
+        feature_service=service,
+        features=refs,
+        bindings=specs.bindings_to_proto(bindings),
+        known_at_mode=(
+            historical_pb2.AS_SERVED if as_served else historical_pb2.NEWEST if at is None else historical_pb2.FIXED
+        ),
+        known_at=None if at is None else known_at(at),
+        min_seq=min_seq,
+        include_event_timestamps=include_event_timestamps,
+        out_of_range=historical_pb2.MARK if out_of_range == "MARK" else historical_pb2.FAIL,
+    )
+
+
+def _open(
+    header: historical_pb2.HistoricalHeader,
+) -> Operation[tuple[_io.Stream, historical_pb2.GetHistoricalFeaturesResponse]]:
+    stream: _io.Stream = yield _io.Open(_io.GET_HISTORICAL)
+    try:
+        yield _io.Send(stream, historical_pb2.GetHistoricalFeaturesRequest(header=header))
+        answer: historical_pb2.GetHistoricalFeaturesResponse | None = yield _io.Receive(stream)
+        if answer is None:
+            raise FletchError("UNAVAILABLE", "the daemon ended the stream without an answer")
+    except BaseException:
+        stream.cancel()
+        raise
+    return stream, answer
+
+
+def described(header: historical_pb2.HistoricalHeader) -> Operation[historical_pb2.GetHistoricalFeaturesResponse]:
+    """What a read with this header takes and gives, without reading anything."""
+    stream, answer = yield from _open(header)
+    stream.cancel()
+    return answer
+
+
+@dataclass(frozen=True)
+class SpineColumns:
+    """The columns of a spine that a read takes, ready to be encoded."""
+
+    keys: dict[str, tuple[Array, FieldType]]
+    context: dict[str, tuple[Array, FieldType]]
+
+    def batch(self, times: Array, start: int, rows: int) -> historical_pb2.SpineBatch:
+        """Rows start to start + rows."""
+
+        def cut(columns: dict[str, tuple[Array, FieldType]]) -> dict[str, data_pb2.Column]:
+            return {name: encode(array.slice(start, rows), kind) for name, (array, kind) in columns.items()}
+
+        return historical_pb2.SpineBatch(
+            row_count=rows,
+            keys=cut(self.keys),
+            timestamps=timestamps(times.slice(start, rows)),
+            request_context=cut(self.context),
+        )
+
+
+def spine_columns(spine: Frame, answer: historical_pb2.GetHistoricalFeaturesResponse) -> SpineColumns:
+    """Those that the header's answer names."""
+    keys = {c.name: FieldType(c.type) for c in answer.key_columns}
+    context = {c.name: FieldType(c.type) for c in answer.context_columns}
+    missing = [name for name in [*keys, *context] if name not in spine.columns]
+    if missing:
+        raise bad_input(f"the spine lacks columns {missing}; its columns are {sorted(spine.columns)}", missing[0])
+    return SpineColumns(
+        {name: spine.array(name, kind) for name, kind in keys.items()},
+        {name: spine.array(name, kind) for name, kind in context.items()},
+    )
+
+
 def open_join(
     session: Session,
     entity_df: Rows,
@@ -94,56 +181,36 @@ def open_join(
     min_seq: int,
     include_statuses: bool,
     include_event_timestamps: bool,
+    out_of_range: str,
     batch_rows: int | None,
 ) -> Operation[Join]:
     """Opens the read and returns it with the header answered, before any spine row is sent."""
     if as_served and at is not None:
         raise bad_input("as_served fixes a known_at for each row: give one or the other", "known_at")
-    service, refs = selection(features)
     spine = frame(entity_df)
     times = spine.times(timestamp_column)
-    wanted = yield from _join_keys(session, service, refs, bindings)
-    keys = {name: spine.array(name, kind) for name, kind in wanted.items() if name in spine.columns}
-    missing = [name for name in wanted if name not in keys]
-    if missing:
-        raise bad_input(
-            f"the spine lacks key columns {missing}; its columns are {sorted(spine.columns)}",
-            missing[0],
-        )
-    mode = historical_pb2.AS_SERVED if as_served else historical_pb2.NEWEST if at is None else historical_pb2.FIXED
-    header = historical_pb2.HistoricalHeader(
-        project=session.project,
-        feature_service=service,
-        features=refs,
-        bindings=specs.bindings_to_proto(bindings),
-        known_at_mode=mode,
-        known_at=None if at is None else known_at(at),
-        min_seq=min_seq,
-        include_event_timestamps=include_event_timestamps,
+    header = read_header(
+        session, features, bindings, at, as_served, min_seq, include_event_timestamps, out_of_range
     )
-    stream: _io.Stream = yield _io.Open(_io.GET_HISTORICAL)
+    stream, answer = yield from _open(header)
     try:
-        yield _io.Send(stream, historical_pb2.GetHistoricalFeaturesRequest(header=header))
-        answer: historical_pb2.GetHistoricalFeaturesResponse | None = yield _io.Receive(stream)
-        if answer is None:
-            raise FletchError("UNAVAILABLE", "the daemon ended the stream without an answer")
-        resolved = [f.resolved for f in answer.features]
-        types = yield from _registry.feature_types(session, resolved)
         names = [f.ref for f in answer.features]
         clash = next((name for name in names if name in spine.columns), None)
         if clash is not None:
             raise bad_input(f'spine column "{clash}" has the name of an output column', clash)
+        columns = spine_columns(spine, answer)
     except BaseException:
         stream.cancel()
         raise
+    types = [FieldType.of(f) for f in answer.features]
     return Join(
         spine=entity_df,
         stream=stream,
         bar=progress(len(times), "join"),
-        keys=keys,
+        columns=columns,
         times=times,
         refs=names,
-        resolved=resolved,
+        resolved=[f.resolved for f in answer.features],
         types=types,
         read_seq=answer.read_seq,
         batch_rows=batch_rows or _rows_per_batch(types),
@@ -152,28 +219,9 @@ def open_join(
     )
 
 
-def _rows_per_batch(types: Sequence[FieldType | None]) -> int:
-    row = sum(20 + 4 * (kind.dimension if kind is not None else 0) for kind in types)  # value, status, timestamp
+def _rows_per_batch(types: Sequence[FieldType]) -> int:
+    row = sum(20 + 4 * kind.dimension for kind in types)  # value, status, timestamp
     return max(1, min(MAX_BATCH_ROWS // 2, _ANSWER_BYTES // max(1, row)))
-
-
-def _join_keys(
-    session: Session, service: str, refs: Sequence[str], bindings: Sequence[specs.Binding]
-) -> Operation[dict[str, FieldType]]:
-    """The key columns that the features need, by name. Asked anew each time: a service may have changed."""
-    if service:
-        found = yield from _registry.get_object(session, "FeatureService", service)
-        assert isinstance(found, specs.FeatureService)
-        refs, bindings = found.features, found.bindings
-    roles = {binding.alias: binding for binding in bindings}
-    keys: dict[str, FieldType] = {}
-    for name in dict.fromkeys(ref.partition(":")[0] for ref in refs):
-        role = roles.get(name)
-        view = name if role is None else role.feature_view
-        schema = yield from _registry.fetch_schema(session, view)
-        for key, kind in schema.join_keys.items():
-            keys[key if role is None else role.join_key_map.get(key, key)] = kind
-    return keys
 
 
 def next_answer(join: Join) -> Operation[Any]:
@@ -206,12 +254,8 @@ def next_answer(join: Join) -> Operation[Any]:
 
 
 def _spine_batch(join: Join) -> historical_pb2.GetHistoricalFeaturesRequest:
-    start, rows = join.sent, min(join.batch_rows, join.rows - join.sent)
-    batch = historical_pb2.SpineBatch(
-        row_count=rows,
-        keys={name: encode(array.slice(start, rows), kind) for name, (array, kind) in join.keys.items()},
-        timestamps=timestamps(join.times.slice(start, rows)),
-    )
+    rows = min(join.batch_rows, join.rows - join.sent)
+    batch = join.columns.batch(join.times, join.sent, rows)
     join.sent += rows
     join.under_way.append(rows)
     return historical_pb2.GetHistoricalFeaturesRequest(spine=batch)

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any
 
 import grpc
 
@@ -20,7 +20,8 @@ from fletch._registry import Session, ViewSchema, with_schema
 from fletch._times import from_micros
 from fletch._types import Array, FieldType
 from fletch.errors import FletchError, bad_input
-from fletch.v1 import data_pb2, ingest_pb2
+from fletch.results import EraseReceipt
+from fletch.v1 import admin_pb2, data_pb2, ingest_pb2
 
 MAX_BATCH_ROWS = 100_000  # the daemon's limit
 _BATCH_BYTES = 8 << 20  # a commit of the size that the daemon groups
@@ -58,13 +59,15 @@ def _table(part: Frame, schema: ViewSchema, timestamp_column: str) -> _Table:
     return _Table(columns, part.times(timestamp_column))
 
 
-def _row_batches(view: str, table: _Table, batch_rows: int | None) -> Iterator[ingest_pb2.RowBatch]:
+def _row_batches(view: str, table: _Table, merge: bool, batch_rows: int | None) -> Iterator[ingest_pb2.RowBatch]:
     total = len(table.times)
     step = batch_rows or max(1, min(MAX_BATCH_ROWS, _BATCH_BYTES // table.row_bytes()))
     for start in range(0, total, step):
         rows = min(step, total - start)
         columns, times = table.encode(start, rows)
-        yield ingest_pb2.RowBatch(feature_view=view, row_count=rows, columns=columns, event_timestamps=times)
+        yield ingest_pb2.RowBatch(
+            feature_view=view, row_count=rows, columns=columns, event_timestamps=times, merge=merge
+        )
 
 
 def durability(name: str) -> ingest_pb2.Durability:
@@ -81,6 +84,7 @@ def write(
     durability_name: str,
     request_id: str,
     nan_as_value: bool,
+    merge: bool,
     batch_rows: int | None,
 ) -> Operation[WriteResult]:
     if batch_rows is not None and not 1 <= batch_rows <= MAX_BATCH_ROWS:
@@ -94,7 +98,7 @@ def write(
     def body(schema: ViewSchema) -> Operation[WriteResult]:
         # Converted whole before anything is sent: a bad cell in the last row keeps the first from being written.
         tables = [_table(part, schema, timestamp_column) for part in parts]
-        batches = (batch for table in tables for batch in _row_batches(view, table, batch_rows))
+        batches = (batch for table in tables for batch in _row_batches(view, table, merge, batch_rows))
         small = sum(len(t.times) * t.row_bytes() for t in tables) <= _BATCH_BYTES and len(tables) <= 64
         if total <= (batch_rows or MAX_BATCH_ROWS) and small:
             return (yield from _write_once(head, batches, request_id))
@@ -183,67 +187,55 @@ def _code_name(code: int) -> str:
     return next((c.name for c in grpc.StatusCode if c.value[0] == code), "UNKNOWN")
 
 
-@dataclass(frozen=True)
-class _Part:
-    rows: int
-    keys: dict[str, data_pb2.Column]
-    times: data_pb2.TimestampColumn
-    request_id: str
-
-
-_Response: TypeAlias = ingest_pb2.DeleteResponse | ingest_pb2.RetractResponse
-
-
-def _in_parts(
-    data: Rows,
-    schema: ViewSchema,
-    timestamp_column: str,
-    request_id: str,
-    request: Callable[[_Part], Operation[_Response]],
-) -> Operation[WriteResult]:
-    """One request for every MAX_BATCH_ROWS keys; each is a commit of its own."""
-    table = _table(frame(data), schema, timestamp_column)
-    total = len(table.times)
-    if total == 0:
-        raise bad_input("there are no rows")
-    done = 0
-    commits = 0
-    while True:
-        rows = min(MAX_BATCH_ROWS, total - done)
-        keys, times = table.encode(done, rows)
-        part_id = f"{request_id}#{commits}" if request_id and total > MAX_BATCH_ROWS else request_id
-        try:
-            response = yield from request(_Part(rows, keys, times, part_id))
-        except FletchError as error:
-            error.committed_rows = done
-            raise
-        done += rows
-        commits += 1
-        if done == total:
-            return WriteResult(response.commit_seq, from_micros(response.commit_time_micros), done, commits)
-
-
-def delete(
+def _keyed(
     session: Session,
     view: str,
     data: Rows,
     timestamp_column: str,
     durability_name: str,
     request_id: str,
+    send: Callable[[dict[str, Any]], Operation[Any]],
 ) -> Operation[WriteResult]:
-    def request(part: _Part) -> Operation[_Response]:
-        message = ingest_pb2.DeleteRequest(
-            project=session.project,
-            feature_view=view,
-            row_count=part.rows,
-            keys=part.keys,
-            event_timestamps=part.times,
-            durability=durability(durability_name),
-            request_id=part.request_id,
-        )
-        return _io.call(_io.DELETE, message)
+    """One request for every MAX_BATCH_ROWS keys; each is a commit of its own. `send` takes the message's fields."""
+    level = durability(durability_name)
 
-    return with_schema(session, view, lambda s: _in_parts(data, s, timestamp_column, request_id, request))
+    def body(schema: ViewSchema) -> Operation[WriteResult]:
+        table = _table(frame(data), schema, timestamp_column)
+        total = len(table.times)
+        if total == 0:
+            raise bad_input("there are no rows")
+        done = commits = 0
+        while True:
+            rows = min(MAX_BATCH_ROWS, total - done)
+            keys, times = table.encode(done, rows)
+            try:
+                response = yield from send({
+                    "project": session.project,
+                    "feature_view": view,
+                    "row_count": rows,
+                    "keys": keys,
+                    "event_timestamps": times,
+                    "durability": level,
+                    "request_id": f"{request_id}#{commits}" if request_id and total > MAX_BATCH_ROWS else request_id,
+                })
+            except FletchError as error:
+                error.committed_rows = done
+                raise
+            done += rows
+            commits += 1
+            if done == total:
+                return WriteResult(response.commit_seq, from_micros(response.commit_time_micros), done, commits)
+
+    return with_schema(session, view, body)
+
+
+def delete(
+    session: Session, view: str, data: Rows, timestamp_column: str, durability_name: str, request_id: str
+) -> Operation[WriteResult]:
+    return _keyed(
+        session, view, data, timestamp_column, durability_name, request_id,
+        lambda fields: _io.call(_io.DELETE, ingest_pb2.DeleteRequest(**fields)),
+    )  # fmt: skip
 
 
 def retract(
@@ -255,17 +247,45 @@ def retract(
     durability_name: str,
     request_id: str,
 ) -> Operation[WriteResult]:
-    def request(part: _Part) -> Operation[_Response]:
-        message = ingest_pb2.RetractRequest(
-            project=session.project,
-            feature_view=view,
-            row_count=part.rows,
-            keys=part.keys,
-            event_timestamps=part.times,
-            tombstones=tombstones,
-            durability=durability(durability_name),
-            request_id=part.request_id,
-        )
-        return _io.call(_io.RETRACT, message)
+    return _keyed(
+        session, view, data, timestamp_column, durability_name, request_id,
+        lambda fields: _io.call(_io.RETRACT, ingest_pb2.RetractRequest(tombstones=tombstones, **fields)),
+    )  # fmt: skip
 
-    return with_schema(session, view, lambda s: _in_parts(data, s, timestamp_column, request_id, request))
+
+def erase(session: Session, entity: str, key: Mapping[str, object]) -> Operation[EraseReceipt]:
+    part = frame([key])
+    arrays = {name: part.array(name, None) for name in part.columns}
+    request = ingest_pb2.EraseRequest(
+        project=session.project,
+        entity=entity,
+        row_count=1,
+        keys={name: encode(array, kind) for name, (array, kind) in arrays.items()},
+    )
+    receipt = (yield from _io.call(_io.ERASE, request)).receipts[0]
+    return _receipt(receipt)
+
+
+def list_erasures(session: Session) -> Operation[list[EraseReceipt]]:
+    found: list[EraseReceipt] = []
+    request = admin_pb2.ListErasuresRequest(project=session.project)
+    while True:
+        page = yield from _io.call(_io.LIST_ERASURES, request)
+        found += [_receipt(r) for r in page.receipts]
+        if not page.next_page_token:
+            return found
+        request.page_token = page.next_page_token
+
+
+def _receipt(message: ingest_pb2.EraseReceipt) -> EraseReceipt:
+    return EraseReceipt(
+        id=message.id,
+        entity=message.entity,
+        key_hash=message.key_hash.hex(),
+        erased_at=from_micros(message.erased_at_micros),
+        commit_seq=message.commit_seq,
+        facts=message.facts,
+        feature_views=list(message.feature_views),
+        training_sets=list(message.training_sets),
+        backups=list(message.backups),
+    )

@@ -88,6 +88,10 @@ WRITE = _method("IngestService", "Write", ingest_pb2.WriteRequest, ingest_pb2.Wr
 WRITE_STREAM = _method("IngestService", "WriteStream", ingest_pb2.WriteRequest, ingest_pb2.WriteStreamResponse)
 DELETE = _method("IngestService", "Delete", ingest_pb2.DeleteRequest, ingest_pb2.DeleteResponse)
 RETRACT = _method("IngestService", "Retract", ingest_pb2.RetractRequest, ingest_pb2.RetractResponse)
+ERASE = _method("IngestService", "Erase", ingest_pb2.EraseRequest, ingest_pb2.EraseResponse)
+GET_LINEAGE = _method(
+    "RegistryService", "GetLineage", registry_pb2.GetLineageRequest, registry_pb2.GetLineageResponse
+)
 GET_ONLINE = _method(
     "ServingService",
     "GetOnlineFeatures",
@@ -106,5 +110,37 @@ GET_HISTORY = _method(
     historical_pb2.GetFeatureHistoryRequest,
     historical_pb2.GetFeatureHistoryResponse,
 )
+CREATE_TRAINING_SET = _method(
+    "HistoricalService",
+    "CreateTrainingSet",
+    historical_pb2.CreateTrainingSetRequest,
+    historical_pb2.CreateTrainingSetResponse,
+)
+GET_TRAINING_SET = _method(
+    "HistoricalService", "GetTrainingSet", historical_pb2.GetTrainingSetRequest, historical_pb2.GetTrainingSetResponse
+)
+LIST_TRAINING_SETS = _method(
+    "HistoricalService",
+    "ListTrainingSets",
+    historical_pb2.ListTrainingSetsRequest,
+    historical_pb2.ListTrainingSetsResponse,
+)
+VERIFY_TRAINING_SET = _method(
+    "HistoricalService",
+    "VerifyTrainingSet",
+    historical_pb2.VerifyTrainingSetRequest,
+    historical_pb2.VerifyTrainingSetResponse,
+)
+DELETE_TRAINING_SET = _method(
+    "HistoricalService",
+    "DeleteTrainingSet",
+    historical_pb2.DeleteTrainingSetRequest,
+    historical_pb2.DeleteTrainingSetResponse,
+)
 SEARCH = _method("VectorService", "Search", vector_pb2.SearchRequest, vector_pb2.SearchResponse)
 GET_STATUS = _method("AdminService", "GetStatus", admin_pb2.GetStatusRequest, admin_pb2.GetStatusResponse)
+COMPACT = _method("AdminService", "Compact", admin_pb2.CompactRequest, admin_pb2.CompactResponse)
+AUDIT_PARITY = _method("AdminService", "AuditParity", admin_pb2.AuditParityRequest, admin_pb2.AuditParityResponse)
+LIST_ERASURES = _method(
+    "AdminService", "ListErasures", admin_pb2.ListErasuresRequest, admin_pb2.ListErasuresResponse
+)

@@ -19,14 +19,19 @@ from fletch._types import FieldType
 from fletch.errors import bad_input
 from fletch.filters import Filter
 from fletch.results import (
+    Compaction,
     FeatureHistory,
     IndexStatus,
+    Lineage,
+    LineageItem,
     OnlineFeatures,
+    ParityAudit,
+    ParityMismatch,
     SearchPlan,
     SearchResult,
     Status,
 )
-from fletch.v1 import admin_pb2, data_pb2, historical_pb2, serving_pb2, vector_pb2
+from fletch.v1 import admin_pb2, data_pb2, historical_pb2, registry_pb2, serving_pb2, vector_pb2
 
 Features: TypeAlias = str | Sequence[str]
 """A feature service's name, or a list of refs ("view:field")."""
@@ -51,10 +56,26 @@ def key_columns(rows: Rows) -> tuple[int, dict[str, data_pb2.Column], dict[str, 
     return part.row_count, columns, {name: array for name, (array, _) in arrays.items()}
 
 
+Context: TypeAlias = Mapping[str, object]
+"""The request's context: name -> a value for all rows, or a list (or array) of one a row."""
+
+
+def context_columns(context: Context | None) -> dict[str, data_pb2.Column]:
+    """The request's context as it travels."""
+    columns = {}
+    for name, value in (context or {}).items():
+        many = hasattr(value, "__len__") and not isinstance(value, (str, bytes))
+        part = frame({name: value if many else [value]})
+        array, kind = part.array(name, None)
+        columns[name] = encode(array, kind)
+    return columns
+
+
 def get_online_features(
     session: Session,
     features: Features,
     entity_rows: Rows,
+    request_context: Context | None,
     bindings: Sequence[specs.Binding],
     as_of: Instant | None,
     at: KnownAt | None,
@@ -72,21 +93,14 @@ def get_online_features(
             bindings=specs.bindings_to_proto(bindings),
             row_count=rows,
             keys=columns,
+            request_context=context_columns(request_context),
             as_of=None if as_of is None else instant(as_of, "as_of"),
             known_at=None if at is None else known_at(at),
             min_seq=min_seq,
             include_event_timestamps=include_event_timestamps,
         ),
     )
-    types = yield from _types_of(session, response.features, response.columns)
-    return OnlineFeatures(response, keys, types)
-
-
-def _types_of(session: Session, features: Any, columns: Any) -> Operation[list[FieldType | None]]:
-    """Declared types; asked for only if a column came without values, which else say their type themselves."""
-    if all(column.WhichOneof("values") for column in columns):
-        return [None] * len(columns)
-    return (yield from _registry.feature_types(session, [f.resolved for f in features]))
+    return OnlineFeatures(response, keys, [FieldType.of(f) for f in response.features])
 
 
 def get_feature_history(
@@ -136,6 +150,7 @@ def search(
     top_k: int,
     filter: Filter | None,
     features: Features | None,
+    request_context: Context | None,
     bindings: Sequence[specs.Binding],
     include_self: bool,
     as_of: Instant | None,
@@ -160,6 +175,7 @@ def search(
         feature_service=service,
         features=refs,
         bindings=specs.bindings_to_proto(bindings),
+        request_context=context_columns(request_context),
         as_of=None if as_of is None else instant(as_of, "as_of"),
         known_at=None if at is None else known_at(at),
         min_seq=min_seq,
@@ -168,7 +184,7 @@ def search(
         include_event_timestamps=include_event_timestamps,
     )
     response = yield from _io.call(_io.SEARCH, request)
-    types = yield from _types_of(session, response.features, response.columns)
+    types = [FieldType.of(f) for f in response.features]
     plan = None
     if response.HasField("plan"):
         p = response.plan
@@ -184,6 +200,42 @@ def _floats(vector: Sequence[float]) -> list[float]:
     if None in found:
         raise bad_input(f"vector: element {found.index(None)} is null", "vector")  # type: ignore[arg-type]
     return found
+
+
+def get_lineage(session: Session, kind: str, name: str) -> Operation[Lineage]:
+    request = registry_pb2.GetLineageRequest(project=session.project, kind=specs.object_kind(kind), name=name)
+    response = yield from _io.call(_io.GET_LINEAGE, request)
+
+    def item(message: registry_pb2.LineageItem) -> LineageItem:
+        return LineageItem(
+            specs.kind_name(message.kind), message.name, message.version, message.direct, message.read_seq
+        )
+
+    return Lineage(
+        object=item(response.object),
+        upstream=[item(m) for m in response.upstream],
+        downstream=[item(m) for m in response.downstream],
+        first_commit_seq=response.first_commit_seq,
+        last_commit_seq=response.last_commit_seq,
+    )
+
+
+def compact(session: Session) -> Operation[Compaction]:
+    r = yield from _io.call(_io.COMPACT, admin_pb2.CompactRequest(project=session.project))
+    return Compaction(r.facts_folded, r.facts_dropped, r.disk_bytes_before, r.disk_bytes_after)
+
+
+def audit_parity(session: Session, features: Features | None, entities: int, seed: int) -> Operation[ParityAudit]:
+    service, refs = selection(features) if features is not None else ("", [])
+    request = admin_pb2.AuditParityRequest(
+        project=session.project, feature_service=service, features=refs, entities=entities, seed=seed
+    )
+    r = yield from _io.call(_io.AUDIT_PARITY, request)
+    examples = [
+        ParityMismatch(m.ref, m.key_hash.hex(), from_micros(m.as_of_micros), m.read_seq, m.differs_in)
+        for m in r.examples
+    ]
+    return ParityAudit(r.cells, r.entities, r.mismatches, examples, r.seed)
 
 
 def status(session: Session) -> Operation[Status]:

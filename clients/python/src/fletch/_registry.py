@@ -134,15 +134,3 @@ def with_schema(session: Session, view: str, body: Callable[[ViewSchema], Operat
         if fresh == schema:
             raise
     return (yield from body(fresh))
-
-
-def feature_types(session: Session, resolved: Iterable[str]) -> Operation[list[FieldType | None]]:
-    """The declared types of resolved refs ("view@v1:field")."""
-    types: list[FieldType | None] = []
-    for ref in resolved:
-        view, _, name = ref.partition(":")
-        schema = yield from known_schema(session, view)
-        if name not in schema.fields:  # a version may get new fields
-            schema = yield from fetch_schema(session, view)
-        types.append(schema.fields.get(name))
-    return types

@@ -52,6 +52,11 @@ class FieldType:
             return pa.list_(pa.float32(), self.dimension)
         return pa.list_(_ARROW[self.type]) if self.array else _ARROW[self.type]
 
+    @staticmethod
+    def of(feature: data_pb2.ResolvedFeature) -> FieldType:
+        """The type of a feature of an answer."""
+        return FieldType(feature.type, feature.array, feature.dimension)
+
     def __str__(self) -> str:
         name = data_pb2.ValueType.Name(self.type)
         if self.type == data_pb2.FLOAT_VECTOR:

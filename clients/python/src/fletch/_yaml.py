@@ -13,9 +13,6 @@ from fletch.errors import FletchError, bad_input
 
 Reader: TypeAlias = Callable[[Any, str], Any]
 
-_NOT_BUILT = ("AggregationView", "OnDemandFeatureView")
-
-
 def load(source: str | os.PathLike[str]) -> list[specs.Spec]:
     """The specs of a file, or of a text that is YAML itself (it has a line break or a colon)."""
     name = os.fspath(source)
@@ -70,8 +67,6 @@ def _spec(document: Any, path: str) -> specs.Spec:
     if not isinstance(document, dict):
         raise bad_input(f"{path}: a spec is a mapping with kind and name", path)
     kind = document.get("kind")
-    if kind in _NOT_BUILT:
-        raise bad_input(f"{path}: kind {kind} is not built yet; kinds are {', '.join(_READERS)}", f"{path}.kind")
     if kind not in _READERS:
         raise bad_input(f"{path}: kind {kind!r} is unknown; kinds are {', '.join(_READERS)}", f"{path}.kind")
     constructor, keys, required = _READERS[kind]
@@ -96,7 +91,6 @@ def _object(constructor: Callable[..., Any], keys: dict[str, Reader], required: 
         if missing is not None:
             raise bad_input(f"{path}.{missing}: missing", f"{path}.{missing}")
         given = {key: keys[key](item, f"{path}.{key}") for key, item in value.items()}
-        given.pop("retention", None)
         return constructor(**given)
 
     return read
@@ -125,9 +119,15 @@ def _type_name(value: Any, path: str) -> Any:
     return value
 
 
-def _retention(value: Any, path: str) -> None:
-    if duration(value, path):
-        raise bad_input(f"{path}: a retention other than 0 (for ever) is not built yet", path)
+def _function(value: Any, path: str) -> Any:
+    specs.aggregate_function(value, path)
+    return value
+
+
+def _number(value: Any, path: str) -> Any:
+    if type(value) not in (int, float):
+        raise bad_input(f"{path}: {value!r} is given; a number is wanted", path)
+    return float(value)
 
 
 def _mapping_of_texts(value: Any, path: str) -> Any:
@@ -158,6 +158,27 @@ _field = _object(
     },
     ("name", "type"),
 )
+_aggregation = _object(
+    specs.Aggregation,
+    {
+        "name": _text,
+        "column": _text,
+        "function": _function,
+        "window": duration,
+        "k": _count,
+        "percentile": _number,
+        "description": _text,
+    },
+    ("name", "function", "window"),
+)
+_request_field = _object(
+    specs.RequestField, {"name": _text, "type": _type_name, "description": _text}, ("name", "type")
+)
+_on_demand_field = _object(
+    specs.OnDemandField,
+    {"name": _text, "type": _type_name, "sql": _text, "description": _text},
+    ("name", "type", "sql"),
+)
 _binding = _object(
     specs.Binding,
     {"alias": _text, "feature_view": _text, "join_key_map": _mapping_of_texts},
@@ -177,13 +198,29 @@ _READERS: dict[str, tuple[Callable[..., Any], dict[str, Reader], tuple[str, ...]
             "name": _text,
             "entity": _text,
             "ttl": duration,
-            "retention": _retention,
+            "retention": duration,
             "fields": _list(_field),
             "event_key": _list(_key),
             "max_future_skew": duration,
             "description": _text,
         },
         ("name", "entity", "fields"),
+    ),
+    "AggregationView": (
+        specs.AggregationView,
+        {"name": _text, "source": _text, "aggregations": _list(_aggregation), "description": _text},
+        ("name", "source", "aggregations"),
+    ),
+    "OnDemandFeatureView": (
+        specs.OnDemandFeatureView,
+        {
+            "name": _text,
+            "inputs": _list(_text),
+            "request": _list(_request_field),
+            "fields": _list(_on_demand_field),
+            "description": _text,
+        },
+        ("name", "fields"),
     ),
     "FeatureService": (
         specs.FeatureService,

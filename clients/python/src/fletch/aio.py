@@ -13,18 +13,29 @@ import grpc
 import grpc.aio
 from google.protobuf.message import Message
 
-from fletch import _historical, _ingest, _io, _reads, _registry, specs
+from fletch import _historical, _ingest, _io, _reads, _registry, _training_sets, specs
 from fletch._frames import Rows
 from fletch._ingest import WriteResult
 from fletch._io import Operation, T
-from fletch._reads import Features
+from fletch._reads import Context, Features
 from fletch._registry import Session
 from fletch._times import Instant, KnownAt
 from fletch.client import CHANNEL_OPTIONS, DEFAULT_TARGET, DEFAULT_TIMEOUT
 from fletch.errors import from_rpc_error
 from fletch.filters import Filter
-from fletch.results import FeatureHistory, OnlineFeatures, SearchResult, Status
-from fletch.training import AsyncHistoricalFeatures
+from fletch.results import (
+    Compaction,
+    EraseReceipt,
+    FeatureHistory,
+    Lineage,
+    OnlineFeatures,
+    ParityAudit,
+    SearchResult,
+    Status,
+    TrainingSetInfo,
+    Verification,
+)
+from fletch.training import AsyncHistoricalFeatures, AsyncTrainingSet
 
 _SEND_FAILED = "Internal error from Core"
 _STATUS_SECONDS = 1.0  # the daemon's status is there or on its way
@@ -189,6 +200,9 @@ class AsyncClient:
     async def delete_object(self, kind: str, name: str, *, timeout: float | None = None) -> int:
         return await self._run(_registry.delete_object(self._session, kind, name), timeout)
 
+    async def get_lineage(self, kind: str, name: str, *, timeout: float | None = None) -> Lineage:
+        return await self._run(_reads.get_lineage(self._session, kind, name), timeout)
+
     # Writes.
 
     async def write(
@@ -200,6 +214,7 @@ class AsyncClient:
         durability: str = "SYNC",
         request_id: str = "",
         nan_as_value: bool = False,
+        merge: bool = False,
         batch_rows: int | None = None,
         timeout: float | None = None,
     ) -> WriteResult:
@@ -211,6 +226,7 @@ class AsyncClient:
             durability,
             request_id,
             nan_as_value,
+            merge,
             batch_rows,
         )
         return await self._run(operation, timeout)
@@ -244,6 +260,12 @@ class AsyncClient:
         )
         return await self._run(operation, timeout)
 
+    async def erase(self, entity: str, key: Mapping[str, object], *, timeout: float | None = None) -> EraseReceipt:
+        return await self._run(_ingest.erase(self._session, entity, key), timeout)
+
+    async def list_erasures(self, *, timeout: float | None = None) -> list[EraseReceipt]:
+        return await self._run(_ingest.list_erasures(self._session), timeout)
+
     # Reads.
 
     async def get_online_features(
@@ -251,6 +273,7 @@ class AsyncClient:
         features: Features,
         entity_rows: Rows,
         *,
+        request_context: Context | None = None,
         bindings: Sequence[specs.Binding] = (),
         as_of: Instant | None = None,
         known_at: KnownAt | None = None,
@@ -262,6 +285,7 @@ class AsyncClient:
             self._session,
             features,
             entity_rows,
+            request_context,
             bindings,
             as_of,
             known_at,
@@ -282,6 +306,7 @@ class AsyncClient:
         min_seq: int = 0,
         include_statuses: bool = False,
         include_event_timestamps: bool = False,
+        out_of_range: str = "FAIL",
         batch_rows: int | None = None,
         timeout: float | None = None,
     ) -> AsyncHistoricalFeatures:
@@ -296,6 +321,7 @@ class AsyncClient:
             min_seq,
             include_statuses,
             include_event_timestamps,
+            out_of_range,
             batch_rows,
         )
         return AsyncHistoricalFeatures(await self._run(operation, timeout), self._run)
@@ -326,6 +352,7 @@ class AsyncClient:
         top_k: int = 10,
         filter: Filter | None = None,
         features: Features | None = None,
+        request_context: Context | None = None,
         bindings: Sequence[specs.Binding] = (),
         include_self: bool = False,
         as_of: Instant | None = None,
@@ -345,6 +372,7 @@ class AsyncClient:
             top_k,
             filter,
             features,
+            request_context,
             bindings,
             include_self,
             as_of,
@@ -359,3 +387,67 @@ class AsyncClient:
 
     async def status(self, *, timeout: float | None = None) -> Status:
         return await self._run(_reads.status(self._session), timeout)
+
+    async def compact(self, *, timeout: float | None = None) -> Compaction:
+        return await self._run(_reads.compact(self._session), timeout)
+
+    async def audit_parity(
+        self, features: Features | None = None, *, entities: int = 0, seed: int = 0, timeout: float | None = None
+    ) -> ParityAudit:
+        return await self._run(_reads.audit_parity(self._session, features, entities, seed), timeout)
+
+    # Training sets.
+
+    async def create_training_set(
+        self,
+        name: str,
+        entity_df: Rows,
+        features: Features,
+        *,
+        timestamp_column: str = "event_timestamp",
+        bindings: Sequence[specs.Binding] = (),
+        known_at: KnownAt | None = None,
+        as_served: bool = False,
+        out_of_range: str = "FAIL",
+        description: str = "",
+        batch_rows: int | None = None,
+        timeout: float | None = None,
+    ) -> TrainingSetInfo:
+        operation = _training_sets.create(
+            self._session,
+            name,
+            entity_df,
+            features,
+            bindings,
+            timestamp_column,
+            known_at,
+            as_served,
+            out_of_range,
+            description,
+            batch_rows,
+        )
+        return await self._run(operation, timeout)
+
+    async def get_training_set(
+        self,
+        name: str,
+        *,
+        include_statuses: bool = False,
+        include_event_timestamps: bool = False,
+        timeout: float | None = None,
+    ) -> AsyncTrainingSet:
+        info = await self._run(_training_sets.describe(self._session, name), timeout)
+
+        def read(batch: int) -> Operation[Any]:
+            return _training_sets.read_batch(self._session, name, batch, include_statuses, include_event_timestamps)
+
+        return AsyncTrainingSet(info, read, lambda operation: self._run(operation, timeout))
+
+    async def list_training_sets(self, *, timeout: float | None = None) -> list[TrainingSetInfo]:
+        return await self._run(_training_sets.list_all(self._session), timeout)
+
+    async def verify_training_set(self, name: str, *, timeout: float | None = None) -> Verification:
+        return await self._run(_training_sets.verify(self._session, name), timeout)
+
+    async def delete_training_set(self, name: str, *, timeout: float | None = None) -> None:
+        await self._run(_training_sets.delete(self._session, name), timeout)

@@ -12,17 +12,28 @@ from typing import Any
 import grpc
 from google.protobuf.message import Message
 
-from fletch import _historical, _ingest, _io, _reads, _registry, specs
+from fletch import _historical, _ingest, _io, _reads, _registry, _training_sets, specs
 from fletch._frames import Rows
 from fletch._ingest import WriteResult
 from fletch._io import Operation, T
-from fletch._reads import Features
+from fletch._reads import Context, Features
 from fletch._registry import Session
 from fletch._times import Instant, KnownAt
 from fletch.errors import from_rpc_error
 from fletch.filters import Filter
-from fletch.results import FeatureHistory, OnlineFeatures, SearchResult, Status
-from fletch.training import HistoricalFeatures
+from fletch.results import (
+    Compaction,
+    EraseReceipt,
+    FeatureHistory,
+    Lineage,
+    OnlineFeatures,
+    ParityAudit,
+    SearchResult,
+    Status,
+    TrainingSetInfo,
+    Verification,
+)
+from fletch.training import HistoricalFeatures, TrainingSet
 
 DEFAULT_TARGET = "127.0.0.1:7447"
 DEFAULT_TIMEOUT = 60.0
@@ -156,7 +167,7 @@ class Client:
         )
 
     def get_object(self, kind: str, name: str, *, timeout: float | None = None) -> specs.Spec:
-        """One object. kind: "Project", "Entity", "FeatureView" or "FeatureService"; a view also as "view@v2"."""
+        """One object, by its kind as in a spec ("FeatureView"); a view also as "view@v2"."""
         return self._run(_registry.get_object(self._session, kind, name), timeout)
 
     def list_objects(self, kind: str | None = None, *, timeout: float | None = None) -> list[specs.Spec]:
@@ -166,6 +177,10 @@ class Client:
     def delete_object(self, kind: str, name: str, *, timeout: float | None = None) -> int:
         """Removes an object (a view: all its versions and facts). Returns the registry's revision."""
         return self._run(_registry.delete_object(self._session, kind, name), timeout)
+
+    def get_lineage(self, kind: str, name: str, *, timeout: float | None = None) -> Lineage:
+        """What an object reads and what reads it, training sets included; a view also as "view@v2"."""
+        return self._run(_reads.get_lineage(self._session, kind, name), timeout)
 
     # Writes.
 
@@ -178,6 +193,7 @@ class Client:
         durability: str = "SYNC",
         request_id: str = "",
         nan_as_value: bool = False,
+        merge: bool = False,
         batch_rows: int | None = None,
         timeout: float | None = None,
     ) -> WriteResult:
@@ -194,6 +210,7 @@ class Client:
           durability: SYNC (on disk before the answer) or BUFFERED (survives a crash of the process only).
           request_id: The same id with the same rows is one commit. Of several commits the nth (from 0) has "id#n".
           nan_as_value: In a pandas frame, NaN in a field of floats is NaN and not null.
+          merge: A partial update: fields left out keep what the current row says.
           batch_rows: Rows a commit, at most 100000; None: as above.
         """
         operation = _ingest.write(
@@ -204,6 +221,7 @@ class Client:
             durability,
             request_id,
             nan_as_value,
+            merge,
             batch_rows,
         )
         return self._run(operation, timeout)
@@ -244,6 +262,17 @@ class Client:
         )
         return self._run(operation, timeout)
 
+    def erase(self, entity: str, key: Mapping[str, object], *, timeout: float | None = None) -> EraseReceipt:
+        """Removes all that is stored of an entity for good, in every view. key: join key -> value. Returns the receipt.
+
+        `compact` then takes the last bytes off the disk.
+        """
+        return self._run(_ingest.erase(self._session, entity, key), timeout)
+
+    def list_erasures(self, *, timeout: float | None = None) -> list[EraseReceipt]:
+        """The ledger of erasures, newest first."""
+        return self._run(_ingest.list_erasures(self._session), timeout)
+
     # Reads.
 
     def get_online_features(
@@ -251,6 +280,7 @@ class Client:
         features: Features,
         entity_rows: Rows,
         *,
+        request_context: Context | None = None,
         bindings: Sequence[specs.Binding] = (),
         as_of: Instant | None = None,
         known_at: KnownAt | None = None,
@@ -263,6 +293,7 @@ class Client:
         Args:
           features: A feature service's name, or a list of refs.
           entity_rows: Key columns, up to 10,000 rows.
+          request_context: What on-demand features take from the request: name -> a value, or a list of one a row.
           bindings: Roles of views, if refs are listed.
           as_of: The instant asked about, not beyond the daemon's clock.
           known_at: What the daemon may use: a commit_seq (int) or a time. None: all that is committed.
@@ -272,6 +303,7 @@ class Client:
             self._session,
             features,
             entity_rows,
+            request_context,
             bindings,
             as_of,
             known_at,
@@ -292,17 +324,20 @@ class Client:
         min_seq: int = 0,
         include_statuses: bool = False,
         include_event_timestamps: bool = False,
+        out_of_range: str = "FAIL",
         batch_rows: int | None = None,
         timeout: float | None = None,
     ) -> HistoricalFeatures:
         """Joins features onto a spine, each row's as of its own timestamp. Every row comes back once, in order.
 
         Args:
-          entity_df: The spine: key columns, the timestamp, and whatever else should come back beside the features.
+          entity_df: The spine: key columns, the timestamp, the columns of the request's context if on-demand features
+            need any, and whatever else should come back beside the features.
           known_at: What rows may know, for all of them: a commit_seq (int) or a time. None: all that is committed.
           as_served: For each row what was known at its timestamp: what an online read would have answered then.
           include_statuses: Adds "ref__status" columns.
           include_event_timestamps: Adds "ref__event_timestamp" columns.
+          out_of_range: Rows before a view's horizon: FAIL ends the read, MARK gives them OUT_OF_RETENTION.
           batch_rows: Spine rows a batch, at most 100000; None: chosen by the size of an answer.
           timeout: Seconds for the whole read.
         """
@@ -317,6 +352,7 @@ class Client:
             min_seq,
             include_statuses,
             include_event_timestamps,
+            out_of_range,
             batch_rows,
         )
         return HistoricalFeatures(self._run(operation, timeout), self._run)
@@ -354,6 +390,7 @@ class Client:
         top_k: int = 10,
         filter: Filter | None = None,
         features: Features | None = None,
+        request_context: Context | None = None,
         bindings: Sequence[specs.Binding] = (),
         include_self: bool = False,
         as_of: Instant | None = None,
@@ -371,6 +408,7 @@ class Client:
           index: "view:field" of a FLOAT_VECTOR field with an index.
           filter: Only entities of which this is true: `fletch.field("view:field") < 0`, joined by & | ~.
           features: Hydrates the hits: a feature service's name or a list of refs.
+          request_context: What hydrated on-demand features take from the request: name -> a value for all hits.
           include_self: By entity_key: let the entity itself be a hit.
           exact: Compare with every vector.
           ef: Candidates kept while walking the graph, up to 10000; 0: chosen by the daemon.
@@ -384,6 +422,7 @@ class Client:
             top_k,
             filter,
             features,
+            request_context,
             bindings,
             include_self,
             as_of,
@@ -399,3 +438,81 @@ class Client:
     def status(self, *, timeout: float | None = None) -> Status:
         """What the daemon holds and how it is."""
         return self._run(_reads.status(self._session), timeout)
+
+    def compact(self, *, timeout: float | None = None) -> Compaction:
+        """Maintenance of this project now: horizons, folding, and files rewritten, so that what was erased is off the disk."""
+        return self._run(_reads.compact(self._session), timeout)
+
+    def audit_parity(
+        self, features: Features | None = None, *, entities: int = 0, seed: int = 0, timeout: float | None = None
+    ) -> ParityAudit:
+        """Asks random entities online and as a training read at the same moment, and compares every cell.
+
+        features: None: every view of the project. entities: 0: 1000. seed: 0: by the clock.
+        """
+        return self._run(_reads.audit_parity(self._session, features, entities, seed), timeout)
+
+    # Training sets.
+
+    def create_training_set(
+        self,
+        name: str,
+        entity_df: Rows,
+        features: Features,
+        *,
+        timestamp_column: str = "event_timestamp",
+        bindings: Sequence[specs.Binding] = (),
+        known_at: KnownAt | None = None,
+        as_served: bool = False,
+        out_of_range: str = "FAIL",
+        description: str = "",
+        batch_rows: int | None = None,
+        timeout: float | None = None,
+    ) -> TrainingSetInfo:
+        """Joins as get_historical_features and keeps the spine, the resolved refs and the moment under a name.
+
+        The spine's keys, timestamps and request context are kept; its other columns (labels) stay yours. Read again, it
+        gives the same rows bit for bit.
+        """
+        operation = _training_sets.create(
+            self._session,
+            name,
+            entity_df,
+            features,
+            bindings,
+            timestamp_column,
+            known_at,
+            as_served,
+            out_of_range,
+            description,
+            batch_rows,
+        )
+        return self._run(operation, timeout)
+
+    def get_training_set(
+        self,
+        name: str,
+        *,
+        include_statuses: bool = False,
+        include_event_timestamps: bool = False,
+        timeout: float | None = None,
+    ) -> TrainingSet:
+        """A training set's rows, as they were created. FAILED_PRECONDITION says why that can no longer be."""
+        info = self._run(_training_sets.describe(self._session, name), timeout)
+
+        def read(batch: int) -> Operation[Any]:
+            return _training_sets.read_batch(self._session, name, batch, include_statuses, include_event_timestamps)
+
+        return TrainingSet(info, read, lambda operation: self._run(operation, timeout))
+
+    def list_training_sets(self, *, timeout: float | None = None) -> list[TrainingSetInfo]:
+        """The project's training sets, by name."""
+        return self._run(_training_sets.list_all(self._session), timeout)
+
+    def verify_training_set(self, name: str, *, timeout: float | None = None) -> Verification:
+        """Reads all of a training set again and compares it with its digest."""
+        return self._run(_training_sets.verify(self._session, name), timeout)
+
+    def delete_training_set(self, name: str, *, timeout: float | None = None) -> None:
+        """Forgets a training set. Its features' facts stay."""
+        self._run(_training_sets.delete(self._session, name), timeout)

@@ -248,6 +248,110 @@ class SearchResult:
 
 
 @dataclass(frozen=True)
+class LineageItem:
+    """One object: its kind as in a spec ("FeatureView", "TrainingSet"), name, a view's version, a training set's commit.
+
+    direct: it is next to the object asked about, not only reached through another one.
+    """
+
+    kind: str
+    name: str
+    version: int
+    direct: bool
+    read_seq: int
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """What an object reads (upstream) and what reads it (downstream); of a view the commits that hold its facts."""
+
+    object: LineageItem
+    upstream: list[LineageItem]
+    downstream: list[LineageItem]
+    first_commit_seq: int
+    last_commit_seq: int
+
+
+@dataclass(frozen=True)
+class Compaction:
+    """What Compact did: facts folded into blocks, facts dropped past their horizons, bytes on disk."""
+
+    facts_folded: int
+    facts_dropped: int
+    disk_bytes_before: int
+    disk_bytes_after: int
+
+
+@dataclass(frozen=True)
+class ParityMismatch:
+    """A cell that differs between online and training; `differs_in`: status, value or event_timestamp."""
+
+    ref: str
+    key_hash: str
+    as_of: dt.datetime
+    read_seq: int
+    differs_in: str
+
+
+@dataclass(frozen=True)
+class ParityAudit:
+    """Cells compared, entities asked about, cells that differ (0 is the promise) and the first of them."""
+
+    cells: int
+    entities: int
+    mismatches: int
+    examples: list[ParityMismatch]
+    seed: int
+
+
+@dataclass(frozen=True)
+class EraseReceipt:
+    """Proof of an erasure; see EraseReceipt in ingest.proto. `key_hash` is hexadecimal."""
+
+    id: int
+    entity: str
+    key_hash: str
+    erased_at: dt.datetime
+    commit_seq: int
+    facts: int
+    feature_views: list[str]
+    training_sets: list[str]
+    backups: list[str]
+
+
+@dataclass(frozen=True)
+class TrainingSetInfo:
+    """What is known of a training set; see TrainingSet in historical.proto.
+
+    digest: SHA-256 over the result, hexadecimal. unreadable: why it can no longer be read; empty: it can.
+    """
+
+    name: str
+    description: str
+    created: dt.datetime
+    row_count: int
+    batch_count: int
+    read_seq: int
+    known_at_mode: str
+    features: list[Feature]
+    feature_service: str
+    min_timestamp: dt.datetime
+    max_timestamp: dt.datetime
+    digest: str
+    engine_version: str
+    unreadable: str
+
+
+@dataclass(frozen=True)
+class Verification:
+    """Whether a training set's rows are still the same bit for bit, and if not why."""
+
+    training_set: TrainingSetInfo
+    same: bool
+    reason: str
+
+
+@dataclass(frozen=True)
 class IndexStatus:
     """One vector index: "view@v1:field", how many vectors, how many in the graph and in the exact buffer."""
 

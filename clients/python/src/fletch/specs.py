@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a project declares: projects, entities, feature views, feature services; from and to the wire."""
+"""What a project declares: projects, entities, views of all kinds, feature services; from and to the wire."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ class Field:
 class FeatureView:
     """A typed, versioned set of fields of one entity. `version` is set in answers only.
 
-    ttl: how long a fact may be read; 0: for ever. max_future_skew: None: the daemon's default of 5 minutes.
-    Both: a timedelta, or a text such as "3h".
+    ttl: how long a fact may be read; 0: for ever. retention: how much history is kept; 0: all. max_future_skew: None:
+    the daemon's default of 5 minutes. All three: a timedelta, or a text such as "3h".
     """
 
     name: str
@@ -80,6 +80,73 @@ class FeatureView:
     max_future_skew: dt.timedelta | str | int | None = None
     description: str = ""
     version: int = 0
+    retention: dt.timedelta | str | int = 0
+
+
+@dataclass(frozen=True)
+class Aggregation:
+    """One trailing window: `function` ("mean", "last_k", …) over the source's `column` in `window` (a timedelta, "7d").
+
+    column: empty with "count": counts events. k: of last_k and top_k. percentile: of approx_percentile, between 0 and
+    1. `type` and `array` are set in answers only.
+    """
+
+    name: str
+    function: str
+    window: dt.timedelta | str | int
+    column: str = ""
+    k: int = 0
+    percentile: float = 0.0
+    description: str = ""
+    type: str = ""
+    array: bool = False
+
+
+@dataclass(frozen=True)
+class AggregationView:
+    """Exact trailing windows over the events of `source`. `version` and `resolved_source` are set in answers only."""
+
+    name: str
+    source: str
+    aggregations: Sequence[Aggregation]
+    description: str = ""
+    version: int = 0
+    resolved_source: str = ""
+
+
+@dataclass(frozen=True)
+class RequestField:
+    """A column of the request's context."""
+
+    name: str
+    type: str
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class OnDemandField:
+    """A scalar SQL expression (SQLite's dialect). `type`: BOOL, INT64, DOUBLE or STRING."""
+
+    name: str
+    type: str
+    sql: str
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class OnDemandFeatureView:
+    """Expressions over the fields of `inputs` and over the request's context.
+
+    `version` and `resolved_inputs` are set in answers only.
+    """
+
+    name: str
+    fields: Sequence[OnDemandField]
+    inputs: Sequence[str] = ()
+    request: Sequence[RequestField] = ()
+    description: str = ""
+    version: int = 0
+    resolved_inputs: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -102,7 +169,7 @@ class FeatureService:
     resolved_features: Sequence[str] = ()
 
 
-Spec: TypeAlias = Project | Entity | FeatureView | FeatureService
+Spec: TypeAlias = Project | Entity | FeatureView | AggregationView | OnDemandFeatureView | FeatureService
 
 
 @dataclass(frozen=True)
@@ -115,6 +182,7 @@ class Change:
     details: Sequence[str]
     version: int
     affected_services: Sequence[str]
+    affected_training_sets: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -130,8 +198,9 @@ class Plan:
             version = f" v{c.version}" if c.version else ""
             lines.append(f"{c.change:<9} {c.kind} {c.name}{version}")
             lines += [f"          {detail}" for detail in c.details]
-            if c.affected_services:
-                lines.append(f"          keep the older version: {', '.join(c.affected_services)}")
+            keep = [*c.affected_services, *(f"training set {name}" for name in c.affected_training_sets)]
+            if keep:
+                lines.append(f"          keep the older version: {', '.join(keep)}")
         return "\n".join(lines)
 
 
@@ -140,6 +209,9 @@ _KINDS = {
     "Entity": registry_pb2.ENTITY,
     "FeatureView": registry_pb2.FEATURE_VIEW,
     "FeatureService": registry_pb2.FEATURE_SERVICE,
+    "AggregationView": registry_pb2.AGGREGATION_VIEW,
+    "OnDemandFeatureView": registry_pb2.ON_DEMAND_FEATURE_VIEW,
+    "TrainingSet": registry_pb2.TRAINING_SET,
 }
 _KIND_NAMES = {number: name for name, number in _KINDS.items()}
 
@@ -161,6 +233,19 @@ def value_type(name: object, path: str) -> data_pb2.ValueType:
     raise bad_input(f"{path}: {name!r} is no type; types are {', '.join(names)}", path)
 
 
+def kind_name(kind: registry_pb2.ObjectKind) -> str:
+    """As in a spec: "FeatureView"."""
+    return _KIND_NAMES[kind]
+
+
+def aggregate_function(name: object, path: str) -> registry_pb2.AggregateFunction:
+    """The function named as in a spec ("mean")."""
+    names = [n.lower() for n in registry_pb2.AggregateFunction.keys()[1:]]
+    if isinstance(name, str) and name in names:
+        return cast(registry_pb2.AggregateFunction, registry_pb2.AggregateFunction.Value(name.upper()))
+    raise bad_input(f"{path}: {name!r} is no function; functions are {', '.join(names)}", path)
+
+
 def to_proto(spec: Spec) -> registry_pb2.Object:
     """A spec as it travels."""
     if isinstance(spec, Project):
@@ -171,6 +256,10 @@ def to_proto(spec: Spec) -> registry_pb2.Object:
         return registry_pb2.Object(entity=entity)
     if isinstance(spec, FeatureView):
         return registry_pb2.Object(feature_view=_view_to_proto(spec))
+    if isinstance(spec, AggregationView):
+        return registry_pb2.Object(aggregation_view=_windows_to_proto(spec))
+    if isinstance(spec, OnDemandFeatureView):
+        return registry_pb2.Object(on_demand_feature_view=_on_demand_to_proto(spec))
     if isinstance(spec, FeatureService):
         service = registry_pb2.FeatureService(
             name=spec.name,
@@ -179,7 +268,8 @@ def to_proto(spec: Spec) -> registry_pb2.Object:
             description=spec.description,
         )
         return registry_pb2.Object(feature_service=service)
-    raise bad_input(f"{type(spec).__name__} is no spec; give Project, Entity, FeatureView or FeatureService")
+    wanted = "Project, Entity, FeatureView, AggregationView, OnDemandFeatureView or FeatureService"
+    raise bad_input(f"{type(spec).__name__} is no spec; give {wanted}")
 
 
 def bindings_to_proto(bindings: Sequence[Binding]) -> list[data_pb2.Binding]:
@@ -210,6 +300,36 @@ def _view_to_proto(view: FeatureView) -> registry_pb2.FeatureView:
     if view.max_future_skew is not None:
         skew = duration(view.max_future_skew, f"{view.name}.max_future_skew")
         message.max_future_skew.CopyFrom(_duration_to_proto(skew))
+    retention = duration(view.retention, f"{view.name}.retention")
+    if retention:
+        message.retention.CopyFrom(_duration_to_proto(retention))
+    return message
+
+
+def _windows_to_proto(view: AggregationView) -> registry_pb2.AggregationView:
+    message = registry_pb2.AggregationView(name=view.name, source=view.source, description=view.description)
+    for i, spec in enumerate(view.aggregations):
+        path = f"{view.name}.aggregations[{i}]"
+        message.aggregations.add(
+            name=spec.name,
+            column=spec.column,
+            function=aggregate_function(spec.function, f"{path}.function"),
+            window=_duration_to_proto(duration(spec.window, f"{path}.window")),
+            k=spec.k,
+            percentile=spec.percentile,
+            description=spec.description,
+        )
+    return message
+
+
+def _on_demand_to_proto(view: OnDemandFeatureView) -> registry_pb2.OnDemandFeatureView:
+    message = registry_pb2.OnDemandFeatureView(name=view.name, inputs=view.inputs, description=view.description)
+    for i, column in enumerate(view.request):
+        kind = value_type(column.type, f"{view.name}.request[{i}].type")
+        message.request.add(name=column.name, type=kind, description=column.description)
+    for i, spec in enumerate(view.fields):
+        kind = value_type(spec.type, f"{view.name}.fields[{i}].type")
+        message.fields.add(name=spec.name, type=kind, sql=spec.sql, description=spec.description)
     return message
 
 
@@ -255,6 +375,10 @@ def from_proto(message: registry_pb2.Object) -> Spec:
         )
     if kind == "feature_view":
         return _view_from_proto(message.feature_view)
+    if kind == "aggregation_view":
+        return _windows_from_proto(message.aggregation_view)
+    if kind == "on_demand_feature_view":
+        return _on_demand_from_proto(message.on_demand_feature_view)
     service = message.feature_service
     return FeatureService(
         name=service.name,
@@ -262,6 +386,43 @@ def from_proto(message: registry_pb2.Object) -> Spec:
         bindings=[Binding(b.alias, b.feature_view, dict(b.join_key_map)) for b in service.bindings],
         description=service.description,
         resolved_features=list(service.resolved_features),
+    )
+
+
+def _windows_from_proto(view: registry_pb2.AggregationView) -> AggregationView:
+    return AggregationView(
+        name=view.name,
+        source=view.source,
+        aggregations=[
+            Aggregation(
+                name=a.name,
+                function=registry_pb2.AggregateFunction.Name(a.function).lower(),
+                window=a.window.ToTimedelta(),
+                column=a.column,
+                k=a.k,
+                percentile=a.percentile,
+                description=a.description,
+                type=data_pb2.ValueType.Name(a.type) if a.type else "",
+                array=a.array,
+            )
+            for a in view.aggregations
+        ],
+        description=view.description,
+        version=view.version,
+        resolved_source=view.resolved_source,
+    )
+
+
+def _on_demand_from_proto(view: registry_pb2.OnDemandFeatureView) -> OnDemandFeatureView:
+    name_of = data_pb2.ValueType.Name
+    return OnDemandFeatureView(
+        name=view.name,
+        inputs=list(view.inputs),
+        fields=[OnDemandField(f.name, name_of(f.type), f.sql, f.description) for f in view.fields],
+        request=[RequestField(r.name, name_of(r.type), r.description) for r in view.request],
+        description=view.description,
+        version=view.version,
+        resolved_inputs=list(view.resolved_inputs),
     )
 
 
@@ -279,6 +440,7 @@ def _view_from_proto(view: registry_pb2.FeatureView) -> FeatureView:
         max_future_skew=view.max_future_skew.ToTimedelta() if view.HasField("max_future_skew") else None,
         description=view.description,
         version=view.version,
+        retention=view.retention.ToTimedelta(),
     )
 
 
@@ -305,6 +467,7 @@ def plan_from_proto(response: registry_pb2.ApplyResponse) -> Plan:
             details=list(c.details),
             version=c.version,
             affected_services=list(c.affected_services),
+            affected_training_sets=list(c.affected_training_sets),
         )
         for c in response.changes
     ]

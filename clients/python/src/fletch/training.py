@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What get_historical_features returns: an open stream, read when its rows are asked for."""
+"""What get_historical_features and get_training_set return: rows that are read when they are asked for."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pyarrow as pa
 from fletch._historical import Join, next_answer
 from fletch._io import Operation
 from fletch.errors import FletchError
-from fletch.results import Feature, to_pandas
+from fletch.results import Feature, TrainingSetInfo, to_pandas
 
 if TYPE_CHECKING:
     import pandas
@@ -162,3 +162,67 @@ class AsyncHistoricalFeatures(_JoinResult):
         while (batch := await self._run(next_answer(self._join))) is not None:
             batches.append(batch)
         self._keep(batches)
+
+
+class TrainingSet:
+    """A training set: `info`, and its rows, read when they are asked for: keys, event_timestamp, then features."""
+
+    def __init__(
+        self,
+        info: TrainingSetInfo,
+        read: Callable[[int], Operation[Any]],
+        run: Callable[[Operation[Any]], Any],
+    ) -> None:
+        self.info = info
+        self._batch = read
+        self._run = run
+
+    def to_batches(self) -> Iterator[pa.RecordBatch]:
+        """Record batches in the spine's order, each as it was created."""
+        for number in range(self.info.batch_count):
+            yield self._run(self._batch(number))
+
+    def to_arrow(self) -> pa.Table:
+        """All rows as an Arrow table."""
+        return pa.Table.from_batches(list(self.to_batches()))
+
+    def to_df(self) -> pandas.DataFrame:
+        """All rows as a pandas frame."""
+        return to_pandas(self.to_arrow())
+
+    def to_dict(self) -> dict[str, list[Any]]:
+        """All rows: column name -> values."""
+        columns: dict[str, list[Any]] = self.to_arrow().to_pydict()
+        return columns
+
+
+class AsyncTrainingSet:
+    """As TrainingSet, to be awaited."""
+
+    def __init__(
+        self,
+        info: TrainingSetInfo,
+        read: Callable[[int], Operation[Any]],
+        run: Callable[[Operation[Any]], Awaitable[Any]],
+    ) -> None:
+        self.info = info
+        self._batch = read
+        self._run = run
+
+    async def to_batches(self) -> AsyncIterator[pa.RecordBatch]:
+        """Record batches in the spine's order, each as it was created."""
+        for number in range(self.info.batch_count):
+            yield await self._run(self._batch(number))
+
+    async def to_arrow(self) -> pa.Table:
+        """All rows as an Arrow table."""
+        return pa.Table.from_batches([batch async for batch in self.to_batches()])
+
+    async def to_df(self) -> pandas.DataFrame:
+        """All rows as a pandas frame."""
+        return to_pandas(await self.to_arrow())
+
+    async def to_dict(self) -> dict[str, list[Any]]:
+        """All rows: column name -> values."""
+        columns: dict[str, list[Any]] = (await self.to_arrow()).to_pydict()
+        return columns
