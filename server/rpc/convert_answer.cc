@@ -15,6 +15,9 @@ void AddFeatures(const FeaturePlan& plan, Response* out) {
     v1::ResolvedFeature* feature = out->add_features();
     feature->set_ref(column.ref);
     feature->set_resolved(column.resolved);
+    feature->set_type(static_cast<v1::ValueType>(column.type.type));
+    feature->set_array(column.type.array);
+    feature->set_dimension(column.type.dimension);
   }
 }
 
@@ -59,6 +62,16 @@ void FillHeaderAnswer(const FeaturePlan& plan, uint64_t read_seq,
                       v1::GetHistoricalFeaturesResponse* out) {
   out->set_read_seq(read_seq);
   AddFeatures(plan, out);
+  for (const KeyFieldSchema& key : plan.key_fields) {
+    v1::KeyField* field = out->add_key_columns();
+    field->set_name(key.name);
+    field->set_type(static_cast<v1::ValueType>(key.type));
+  }
+  for (const FieldSchema& column : plan.context) {
+    v1::RequestField* field = out->add_context_columns();
+    field->set_name(column.name);
+    field->set_type(static_cast<v1::ValueType>(column.type.type));
+  }
 }
 
 void FillAnswer(std::vector<Column>&& columns, size_t row_count, uint64_t read_seq,

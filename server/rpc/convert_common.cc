@@ -10,6 +10,20 @@
 #include "server/engine/proto_column.h"
 
 namespace fletch {
+namespace {
+
+// A map has no order of its own; errors and stored bytes must not depend on chance.
+template <class Map>
+std::vector<const typename Map::value_type*> Sorted(const Map& columns) {
+  std::vector<const typename Map::value_type*> sorted;
+  sorted.reserve(columns.size());
+  for (const auto& entry : columns) sorted.push_back(&entry);
+  std::sort(sorted.begin(), sorted.end(),
+            [](const auto* a, const auto* b) { return a->first < b->first; });
+  return sorted;
+}
+
+}  // namespace
 
 absl::Status CheckGiven(std::string_view value, std::string_view field) {
   if (!value.empty()) return absl::OkStatus();
@@ -33,18 +47,29 @@ absl::Status CheckCount(uint64_t count, size_t limit, std::string_view limit_nam
 absl::StatusOr<std::vector<NamedColumn>> ToColumns(
     const google::protobuf::Map<std::string, v1::Column>& columns, size_t row_count,
     std::string_view path) {
-  // A map has no order of its own; errors and stored bytes must not depend on chance.
-  std::vector<const google::protobuf::Map<std::string, v1::Column>::value_type*> sorted;
-  sorted.reserve(columns.size());
-  for (const auto& entry : columns) sorted.push_back(&entry);
-  std::sort(sorted.begin(), sorted.end(),
-            [](const auto* a, const auto* b) { return a->first < b->first; });
   std::vector<NamedColumn> out;
   out.reserve(columns.size());
-  for (const auto* entry : sorted) {
+  for (const auto* entry : Sorted(columns)) {
     ASSIGN_OR_RETURN(Column values,
                      FromProto(entry->second, row_count, StrCat(path, ".", entry->first)));
     out.push_back({entry->first, std::move(values)});
+  }
+  return out;
+}
+
+absl::StatusOr<std::vector<NamedColumn>> ToContext(
+    const google::protobuf::Map<std::string, v1::Column>& columns, size_t row_count) {
+  std::vector<NamedColumn> out;
+  for (const auto* entry : Sorted(columns)) {
+    const std::string path = StrCat("request_context.", entry->first);
+    absl::StatusOr<Column> values = FromProto(entry->second, row_count, path);
+    if (!values.ok() && row_count > 1) {
+      if (absl::StatusOr<Column> one = FromProto(entry->second, 1, path); one.ok()) {
+        values = std::move(one);
+      }
+    }
+    RETURN_IF_ERROR(values.status());
+    out.push_back({entry->first, *std::move(values)});
   }
   return out;
 }

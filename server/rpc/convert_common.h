@@ -33,6 +33,10 @@ absl::StatusOr<std::vector<NamedColumn>> ToColumns(
     const google::protobuf::Map<std::string, v1::Column>& columns, size_t row_count,
     std::string_view path);
 
+// The same of a request_context: each column has `row_count` rows, or one that stands for all.
+absl::StatusOr<std::vector<NamedColumn>> ToContext(
+    const google::protobuf::Map<std::string, v1::Column>& columns, size_t row_count);
+
 // A time that is one entry. `field` is its path.
 absl::StatusOr<int64_t> ToInstant(const v1::TimestampColumn& time, std::string_view field);
 // The same, nullopt when `has` is false.

@@ -47,6 +47,20 @@ absl::StatusOr<KnownAtMode> ToMode(const v1::HistoricalHeader& header) {
   }
 }
 
+absl::StatusOr<bool> ToMark(v1::OutOfRange out_of_range) {
+  switch (out_of_range) {
+    case v1::OUT_OF_RANGE_UNSPECIFIED:
+    case v1::FAIL:
+      return false;
+    case v1::MARK:
+      return true;
+    default:
+      return InvalidArgument(
+          StrCat("out_of_range ", static_cast<int>(out_of_range), " is unknown; use FAIL or MARK"),
+          "out_of_range");
+  }
+}
+
 }  // namespace
 
 absl::Status CheckRequest(const v1::ApplyRequest& request) {
@@ -81,6 +95,7 @@ absl::StatusOr<OnlineRequest> ToEngine(const v1::GetOnlineFeaturesRequest& reque
   RETURN_IF_ERROR(CheckSelection(out.selection, /*optional=*/false));
   out.row_count = request.row_count();
   ASSIGN_OR_RETURN(out.keys, ToColumns(request.keys(), out.row_count, "keys"));
+  ASSIGN_OR_RETURN(out.request_context, ToContext(request.request_context(), out.row_count));
   ASSIGN_OR_RETURN(out.as_of, ToOptionalInstant(request.has_as_of(), request.as_of(), "as_of"));
   ASSIGN_OR_RETURN(out.known_at, ToKnownAt(request.has_known_at(), request.known_at()));
   out.min_seq = request.min_seq();
@@ -98,6 +113,7 @@ absl::StatusOr<HistoricalHeader> ToEngine(const v1::HistoricalHeader& header) {
   ASSIGN_OR_RETURN(out.known_at, ToKnownAt(header.has_known_at(), header.known_at()));
   out.min_seq = header.min_seq();
   out.event_times = header.include_event_timestamps();
+  ASSIGN_OR_RETURN(out.mark_out_of_range, ToMark(header.out_of_range()));
   return out;
 }
 
@@ -107,6 +123,7 @@ absl::StatusOr<SpineBatch> ToEngine(const v1::SpineBatch& spine) {
                              "max_spine_rows_per_batch", "row_count"));
   out.row_count = spine.row_count();
   ASSIGN_OR_RETURN(out.keys, ToColumns(spine.keys(), out.row_count, "keys"));
+  ASSIGN_OR_RETURN(out.request_context, ToContext(spine.request_context(), out.row_count));
   ASSIGN_OR_RETURN(out.timestamps, TimesFromProto(spine.timestamps(), out.row_count, "timestamps"));
   return out;
 }

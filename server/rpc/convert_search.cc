@@ -203,6 +203,11 @@ absl::StatusOr<SearchRequest> ToEngine(const v1::SearchRequest& request) {
   if (!hydrate.feature_service.empty() || !hydrate.features.empty()) {
     out.hydrate = std::move(hydrate);
   }
+  ASSIGN_OR_RETURN(out.request_context, ToContext(request.request_context(), 1));
+  if (!out.hydrate.has_value() && !out.request_context.empty()) {
+    return InvalidArgument("request_context without features to hydrate the hits with",
+                           "request_context");
+  }
   ASSIGN_OR_RETURN(out.as_of, ToOptionalInstant(request.has_as_of(), request.as_of(), "as_of"));
   ASSIGN_OR_RETURN(out.known_at, ToKnownAt(request.has_known_at(), request.known_at()));
   out.min_seq = request.min_seq();

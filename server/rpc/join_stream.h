@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// HistoricalService.GetHistoricalFeatures: a header, then spine batches, one in work at a time.
+// HistoricalService.GetHistoricalFeatures: a header, then spine batches. Those that arrive together
+// are joined together; each is answered in its turn.
 #ifndef FLETCH_SERVER_RPC_JOIN_STREAM_H_
 #define FLETCH_SERVER_RPC_JOIN_STREAM_H_
 

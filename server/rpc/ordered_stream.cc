@@ -63,6 +63,7 @@ void OrderedStream::OnReadDone(bool ok) {
     inputs_.push_back(std::move(in_));
     in_.Clear();
   }
+  arrived_.NotifyOne();
   Pump();
 }
 
@@ -79,6 +80,7 @@ void OrderedStream::OnCancel() {
   const std::shared_ptr<OrderedStream> self = shared_from_this();
   MutexLock lock(&mu_);
   gone_ = true;
+  arrived_.NotifyOne();
   Pump();
 }
 
@@ -115,27 +117,59 @@ void OrderedStream::SetAnswer(uint64_t index, absl::StatusOr<grpc::ByteBuffer> a
   if (index < first_slot_ || index - first_slot_ >= slots_.size())
     return;  // the stream failed before
   slots_[index - first_slot_].answer = std::move(answer);
+  ++answered_;
+}
+
+bool OrderedStream::WantsAnswer() {
+  MutexLock lock(&mu_);
+  return !Broken() && answered_ < options_.unsent;
 }
 
 void OrderedStream::WorkOnNext() {
-  grpc::ByteBuffer message;
-  uint64_t index = 0;
+  std::vector<grpc::ByteBuffer> messages;
+  uint64_t first = 0;
+  bool resumes = false;
   {
     MutexLock lock(&mu_);
-    if (inputs_.empty()) {  // the stream failed while this waited for its thread
-      working_ = false;
-      Pump();
-      return;
+    resumes = Resumes();
+    if (!resumes) {
+      Linger();
+      first = NextInput();
+      messages = TakeGroup();
     }
-    index = first_slot_ + slots_.size() - inputs_.size();
-    message = std::move(inputs_.front());
-    inputs_.pop_front();
-    ++owed_;
   }
-  Work(index, message);
+  if (resumes) {
+    Resume();
+  } else if (!messages.empty()) {  // empty: the stream failed while this waited for its thread
+    Work(first, std::move(messages));
+  }
   MutexLock lock(&mu_);
   working_ = false;
   Pump();
+}
+
+std::vector<grpc::ByteBuffer> OrderedStream::TakeGroup() {
+  std::vector<grpc::ByteBuffer> messages;
+  const size_t most = NextInput() == 0 ? 1 : options_.group;
+  while (!inputs_.empty() && messages.size() < most) {
+    messages.push_back(std::move(inputs_.front()));
+    inputs_.pop_front();
+  }
+  owed_ += messages.size();
+  return messages;
+}
+
+void OrderedStream::Linger() {
+  if (options_.linger_ms == 0 || NextInput() == 0) return;
+  if (ping_pong_ && inputs_.size() == 1) return;
+  const int64_t until = SteadyMicros() + options_.max_linger_ms * 1000;
+  while (MayRead() && SteadyMicros() < until) {
+    const size_t before = inputs_.size();
+    while (arrived_.WaitForMs(&mu_, options_.linger_ms) && inputs_.size() == before && MayRead()) {
+    }
+    if (inputs_.size() == before) break;
+  }
+  ping_pong_ = inputs_.size() == 1 && !client_closed_;
 }
 
 void OrderedStream::Pump() {
@@ -147,12 +181,14 @@ void OrderedStream::Pump() {
 }
 
 void OrderedStream::PumpWrite() {
-  if (writing_ || gone_ || !failure_.ok() || slots_.empty() || !slots_.front().answer) return;
+  if (writing_ || Broken() || slots_.empty() || !slots_.front().answer) return;
   absl::StatusOr<grpc::ByteBuffer> answer = *std::move(slots_.front().answer);
   if (!answer.ok()) {
     failure_ = answer.status();
+    arrived_.NotifyOne();
     return;
   }
+  --answered_;
   slot_bytes_ -= slots_.front().request_bytes;
   slots_.pop_front();
   ++first_slot_;
@@ -163,32 +199,42 @@ void OrderedStream::PumpWrite() {
 }
 
 void OrderedStream::PumpWork() {
-  if (gone_ || !failure_.ok()) {
+  if (Broken()) {
     inputs_.clear();
     return;
   }
-  if (working_ || inputs_.empty()) return;
+  if (working_) return;
+  if (Resumes() ? answered_ >= options_.unsent : inputs_.empty()) return;
   working_ = true;
   const absl::Status status =
       host()->Submit(options_.where, [self = shared_from_this()] { self->WorkOnNext(); });
   if (status.ok()) return;
   working_ = false;
-  const uint64_t index = first_slot_ + slots_.size() - inputs_.size();
-  inputs_.pop_front();
+  const uint64_t index = Resumes() ? NextInput() - owed_ : NextInput();
+  if (Resumes()) {
+    --owed_;
+  } else {
+    inputs_.pop_front();
+  }
   SetAnswer(index, Refusal(index, status));
   PumpWrite();
 }
 
+bool OrderedStream::MayRead() const {
+  if (client_closed_ || draining_ || Broken()) return false;
+  if (slots_.size() >= options_.window) return false;
+  return slots_.empty() || slot_bytes_ < options_.window_bytes;
+}
+
 void OrderedStream::PumpRead() {
-  if (reading_ || client_closed_ || draining_ || gone_ || !failure_.ok()) return;
-  if (slots_.size() >= options_.window) return;
-  if (!slots_.empty() && slot_bytes_ >= options_.window_bytes) return;
+  if (reading_ || !MayRead()) return;
   reading_ = true;
   StartRead(&in_);
 }
 
 void OrderedStream::PumpFinish() {
-  if (working_ || writing_ || owed_ > 0) return;
+  if (working_ || writing_) return;
+  if (owed_ > 0 && !(Resumes() && Broken())) return;  // nobody but Resume would answer
   if (gone_) {
     absl::Status status = call_.Check();
     End(status.ok() ? absl::CancelledError("the client is gone") : status);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A bidirectional stream that answers each message in order. Messages are worked on one after
-// another on an executor, never on a transport thread; a window bounds what is taken in before
-// answers go out; and the reactor finishes whatever happens, for one that does not hangs the
+// A bidirectional stream that answers each message in order. Messages are worked on in groups, one
+// after another, on an executor, never on a transport thread; a window bounds what is taken in
+// before answers go out; and the reactor finishes whatever happens, for one that does not hangs the
 // shutdown.
 #ifndef FLETCH_SERVER_RPC_ORDERED_STREAM_H_
 #define FLETCH_SERVER_RPC_ORDERED_STREAM_H_
@@ -14,6 +14,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -33,7 +34,15 @@ class OrderedStream : public RawBidiReactor, public std::enable_shared_from_this
     size_t window = 2;                // messages taken in and not yet answered
     size_t window_bytes = 16u << 20;  // the same in bytes; one message may be larger
     bool ends_when_draining =
-        false;  // UNAVAILABLE after the answers owed; else it may run to its end
+        false;         // UNAVAILABLE after the answers owed; else it may run to its end
+    size_t group = 1;  // most messages of one Work; the first of a stream is always alone
+    // A group waits so long for each further message, and for all at most max_linger_ms; but not
+    // for a client that waits for its answers, message by message.
+    int64_t linger_ms = 0;
+    int64_t max_linger_ms = 0;
+    // Not 0: Work may leave answers to Resume, which is called while fewer than so many wait to be
+    // written; the next group comes after the last of them.
+    size_t unsent = 0;
   };
 
   OrderedStream(Method* method, grpc::CallbackServerContext* context, const Options& options);
@@ -42,9 +51,14 @@ class OrderedStream : public RawBidiReactor, public std::enable_shared_from_this
   static RawBidiReactor* Start(std::shared_ptr<OrderedStream> stream);
 
  protected:
-  // Works on message `index` (from 0). On the executor, one at a time, in order. Owes one
-  // Answer(index), now or later from any thread. What it touches needs no lock of its own.
-  virtual void Work(uint64_t index, const grpc::ByteBuffer& message) = 0;
+  // Works on messages `first` (counted from 0) and on. On the executor, one group at a time, in
+  // order. Owes one Answer each, now or later from any thread (with Options::unsent: from Work or
+  // Resume). What it touches needs no lock of its own.
+  virtual void Work(uint64_t first, std::vector<grpc::ByteBuffer> messages) = 0;
+  // As Work, of what it left.
+  virtual void Resume() {}
+  // Whether Options::unsent and the client let one more answer be made.
+  bool WantsAnswer();
   // What message `index` is answered with when the executor's queue is full; an error ends the
   // stream.
   virtual absl::StatusOr<grpc::ByteBuffer> Refusal(uint64_t index, const absl::Status& status) = 0;
@@ -69,6 +83,17 @@ class OrderedStream : public RawBidiReactor, public std::enable_shared_from_this
   void OnDone() override;
   void OnDrain();
   void WorkOnNext();
+  std::vector<grpc::ByteBuffer> TakeGroup() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Linger() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  bool MayRead() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  bool Broken() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return gone_ || !failure_.ok(); }
+  bool Resumes() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    return options_.unsent > 0 && owed_ > 0;
+  }
+  // The number of the first message that was not worked on.
+  uint64_t NextInput() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    return first_slot_ + slots_.size() - inputs_.size();
+  }
 
   // Starts whatever can start now. Called after every change.
   void Pump() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -95,7 +120,10 @@ class OrderedStream : public RawBidiReactor, public std::enable_shared_from_this
   std::deque<Slot> slots_ ABSL_GUARDED_BY(mu_);   // of messages not yet answered on the wire
   uint64_t first_slot_ ABSL_GUARDED_BY(mu_) = 0;  // message index of slots_.front()
   size_t slot_bytes_ ABSL_GUARDED_BY(mu_) = 0;
-  size_t owed_ ABSL_GUARDED_BY(mu_) = 0;  // messages in Work's hands without an Answer
+  size_t owed_ ABSL_GUARDED_BY(mu_) = 0;         // messages in Work's hands without an Answer
+  size_t answered_ ABSL_GUARDED_BY(mu_) = 0;     // slots with an answer
+  CondVar arrived_;                              // something that Linger waits for
+  bool ping_pong_ ABSL_GUARDED_BY(mu_) = false;  // the last wait for more brought nothing
   bool working_ ABSL_GUARDED_BY(mu_) = false;
   bool reading_ ABSL_GUARDED_BY(mu_) = false;
   bool writing_ ABSL_GUARDED_BY(mu_) = false;

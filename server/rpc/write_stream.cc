@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "base/status.h"
 #include "base/strings.h"
@@ -23,10 +24,10 @@ class WriteStream final : public OrderedStream {
                       {.where = RunOn::kWrite, .window = kWindow, .ends_when_draining = true}) {}
 
  private:
-  void Work(uint64_t index, const grpc::ByteBuffer& message) override {
+  void Work(uint64_t index, std::vector<grpc::ByteBuffer> messages) override {
     MessageArena arena;
     auto* proto = arena.New<v1::WriteRequest>();
-    absl::StatusOr<WriteRequest> request = Read(message, proto);
+    absl::StatusOr<WriteRequest> request = Read(messages[0], proto);
     if (!request.ok()) return Answer(index, Acknowledge(index, request.status()));
     auto self = std::static_pointer_cast<WriteStream>(shared_from_this());
     host()->engine()->Write(*request, call(), [self, index](absl::StatusOr<WriteReceipt> receipt) {
