@@ -52,8 +52,9 @@ class ExpressionProgram {
   // of Compile's inputs; nullptr where UsedInputs does not name it. A column of one row stands for
   // all rows. A row whose status is not kPresent or that is in null_rows, and NaN, are NULL. A
   // result NULL, NaN or beyond its type, and integer overflow anywhere inside, are kNullValue; BOOL
-  // is true for what is not 0. event_times stay empty. RESOURCE_EXHAUSTED: a row needs more steps
-  // or memory than limits.h allows, naming expression and row. About 0.5 µs a row and expression.
+  // is true for what is not 0. event_times stay empty. RESOURCE_EXHAUSTED: a row needs longer
+  // texts or patterns than limits.h allows, naming expression and row; its steps are bounded by
+  // the expression's size. About 0.1 to 0.3 µs a row and expression.
   virtual absl::StatusOr<std::vector<Column>> Evaluate(absl::Span<const Column* const> inputs,
                                                        absl::Span<const size_t> wanted,
                                                        size_t row_count,

@@ -112,11 +112,11 @@ void Fold(sqlite3_context* context, int count, sqlite3_value** values) {
   sqlite3_result_double(context, left.real);
 }
 
-// (column, x): -x.
+// (column, x): 0 - x, which is how SQLite negates.
 void Negative(sqlite3_context* context, int, sqlite3_value** values) {
   const Number value = NumberOf(values[1]);
   if (value.null) return;
-  if (!value.integer) return sqlite3_result_double(context, -value.real);
+  if (!value.integer) return sqlite3_result_double(context, 0 - value.real);
   if (value.whole == kLeast) return Overflow(context, values[0]);
   sqlite3_result_int64(context, -value.whole);
 }
@@ -127,7 +127,7 @@ void Absolute(sqlite3_context* context, int count, sqlite3_value** values) {
   if (value.null) return;
   if (value.integer && value.whole >= 0) return sqlite3_result_int64(context, value.whole);
   if (value.integer) return Negative(context, count, values);
-  sqlite3_result_double(context, std::fabs(value.real));
+  sqlite3_result_double(context, value.real < 0 ? -value.real : value.real);  // -0.0 stays
 }
 
 // True if the number that `text` begins with fits INT64. `read` is what SQLite makes of it, which

@@ -36,11 +36,12 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
 FOREIGN: list[tuple[str, str, list[str]]] = [
     ("RocksDB", r"<rocksdb/", ["storage/rocksdb_kv_store.cc"]),
     ("hnswlib", r"<hnswlib/", ["index/"]),
+    ("SQLite", r"<sqlite3\.h>", ["server/engine/sql_session.cc", "server/engine/expression_witness_test.cc"]),
     ("yaml-cpp", r"<yaml-cpp/", ["server/", "clients/fletchctl/"]),
     ("prometheus", r"<prometheus/", ["base/metrics.cc", "server/"]),
     ("gRPC", r"[<\"](grpc|grpcpp|grpc\+\+)/|\.grpc\.pb\.h", ["server/rpc/", "server/daemon", "clients/"]),
 ]
-ONE_FILE = {"RocksDB", "hnswlib", "prometheus"}
+ONE_FILE = {"RocksDB", "SQLite", "hnswlib", "prometheus"}
 CODE = (".cc", ".h")
 TEXT = (".cc", ".h", ".py", ".sh", ".proto", ".cmake", ".yaml", ".yml", ".pyi")
 
