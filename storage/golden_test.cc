@@ -8,6 +8,7 @@
 
 #include "gtest/gtest.h"
 #include "storage/entity_key.h"
+#include "storage/fact_block.h"
 #include "storage/fact_store.h"
 #include "storage/row_codec.h"
 
@@ -108,6 +109,29 @@ std::string Value(FactForm form) {
   return batch.ops()[0].value;
 }
 
+FactView View(const FactKey& key, FactForm form, std::string_view identity, std::string_view row) {
+  return {{key.identity.event_time, key.commit_seq, key.identity.tombstone, identity.substr(1),
+           identity},
+          form,
+          row};
+}
+
+std::string Block() {
+  const std::string row = Row();
+  FactBlockBuilder builder;
+  builder.Add(View(kTombstone, FactForm::kTombstone, std::string_view("\0", 1), ""));
+  builder.Add(View(kFact, FactForm::kRow, "\1", row));
+  return builder.Finish();
+}
+
+std::string EventBlock() {
+  FactKey key = kEventFact;
+  key.commit_seq = 4;
+  FactBlockBuilder builder;
+  builder.Add(View(key, FactForm::kRetraction, "\1" + Complement(TextKey("AA")), ""));
+  return builder.Finish();
+}
+
 // What today's code writes.
 std::map<std::string, std::string> Written() {
   return {{"key_int", IntKey(7)},
@@ -121,6 +145,9 @@ std::map<std::string, std::string> Written() {
           {"fact_value_row", Value(FactForm::kRow)},
           {"fact_value_tombstone", Value(FactForm::kTombstone)},
           {"fact_value_retraction", Value(FactForm::kRetraction)},
+          {"block_key", FactBlockKey(FactPrefix(3, IntKey(7)), 100'000'000)},
+          {"block", Block()},
+          {"block_event", EventBlock()},
           {"row", Row()},
           {"latest_key", LatestKey(3, IntKey(7))},
           {"latest_row", EncodeLatest({Latest::State::kRow, 100'000'000, 1, 4, Row()})},
@@ -158,6 +185,26 @@ TEST(GoldenTest, KeysDecode) {
     EXPECT_EQ(key.identity, expected.identity) << name;
     EXPECT_EQ(key.commit_seq, expected.commit_seq) << name;
   }
+}
+
+TEST(GoldenTest, BlocksDecode) {
+  const auto golden = Golden();
+  const FactBlock block = FactBlock::Parse(golden.at("block")).value();
+  ASSERT_EQ(block.count(), 2u);
+  EXPECT_TRUE(block.Check().ok());
+  const FactView deleted = block.Read(0).value();
+  EXPECT_EQ(deleted.at.event_time, 125'000'000);
+  EXPECT_EQ(deleted.at.commit_seq, 5u);
+  EXPECT_EQ(deleted.form, FactForm::kTombstone);
+  const FactView row = block.Read(1).value();
+  EXPECT_EQ(row.at.event_time, 100'000'000);
+  EXPECT_EQ(row.at.commit_seq, 1u);
+  EXPECT_EQ(row.row, golden.at("row"));
+  const FactBlock events = FactBlock::Parse(golden.at("block_event")).value();
+  const FactView retracted = events.Read(0).value();
+  EXPECT_EQ(retracted.form, FactForm::kRetraction);
+  EXPECT_FALSE(retracted.at.tombstone);
+  EXPECT_EQ(Complement(retracted.at.event_key_complement), TextKey("AA"));
 }
 
 TEST(GoldenTest, RowsDecode) {

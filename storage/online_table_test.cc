@@ -105,6 +105,33 @@ TEST(OnlineTable, DropViewTakesOneViewOfOneEntityOut) {
   EXPECT_TRUE(table.complete());
 }
 
+TEST(OnlineTable, RemoveTakesAllViewsOfOneEntityOut) {
+  OnlineTable table(kNoBudget);
+  for (const char* key : {"a", "b"}) {
+    for (const ViewId view_id : {1, 2}) table.Set(1, key, MakeSlot(view_id, 1, "of 1"));
+    table.Set(2, key, MakeSlot(1, 1, "of 2"));
+  }
+  {
+    OnlineTable::Reader reader(&table);
+    const OnlineRecord* const record = reader.Find(1, "a");
+    table.Remove(1, "a");
+    OnlineSlot slot;
+    ASSERT_TRUE(record->Find(2, &slot));  // what was found stays until the reader goes
+    EXPECT_EQ(slot.row, "of 1");
+    EXPECT_EQ(reader.Find(1, "a"), nullptr);
+  }
+  EXPECT_EQ(table.entity_count(), 3u);
+  EXPECT_EQ(FindRow(table, 1, "b", 2), "of 1");
+  EXPECT_EQ(FindRow(table, 2, "a", 1), "of 2");
+  const uint64_t bytes = table.bytes();
+  table.Remove(1, "a");
+  table.Remove(3, "b");
+  EXPECT_EQ(table.bytes(), bytes);
+  table.Set(1, "a", MakeSlot(1, 2, "back"));
+  EXPECT_EQ(FindRow(table, 1, "a", 1), "back");
+  EXPECT_TRUE(table.complete());
+}
+
 TEST(OnlineTable, BytesGoBackToWhereTheyWere) {
   OnlineTable table(kNoBudget);
   for (int i = 0; i < 5000; ++i) table.Set(1, std::to_string(i), MakeSlot(1, 1, "row"));
@@ -208,8 +235,11 @@ TEST(OnlineTable, RandomOperationsEqualAMap) {
         if (entry->first.first == entity_id) entry->second.erase(view_id);
         entry = entry->second.empty() ? model.erase(entry) : std::next(entry);
       }
+    } else if (const std::string key = std::to_string(random() % (step < 20'000 ? 100 : 20'000));
+               random() % 20 == 0) {
+      table.Remove(entity_id, key);
+      model.erase({entity_id, key});
     } else {
-      const std::string key = std::to_string(random() % (step < 20'000 ? 100 : 20'000));
       const std::string row(random() % 200, static_cast<char>(random()));
       table.Set(entity_id, key, MakeSlot(view_id, row.size(), row));
       model[{entity_id, key}][view_id] = row;

@@ -41,8 +41,7 @@ constexpr size_t kFactBlockBytes = 16 << 10;
 // compaction takes them out, at about 50 ns each. So tables full of marks are compacted soon.
 constexpr size_t kDeletionWindow = 1024;
 constexpr size_t kDeletionsInWindow = 512;
-constexpr uint64_t kMaxManifestBytes = 1;     // each change writes it anew: see RenewManifest
-constexpr const char* kNeverAKey = "~flush";  // in kMeta
+constexpr uint64_t kMaxManifestBytes = 1;  // each change writes it anew: see RenewManifest
 
 // Stored in every data directory: never change. RocksDB wants a family called "default".
 const char* FamilyName(Family family) {
@@ -341,11 +340,7 @@ absl::Status RocksDbKvStore::Compact(absl::Span<const KeyRange> ranges) {
 }
 
 absl::Status RocksDbKvStore::FlushAll() {
-  // A write-ahead log goes once every family has flushed past it; one with nothing to flush moves
-  // on when another does, so one always must.
-  rocksdb::WriteOptions options;
-  options.protection_bytes_per_key = kProtectionBytesPerKey;
-  RETURN_IF_ERROR(WriteError(path_, db_->Delete(options, Handle(Family::kMeta), kNeverAKey)));
+  // A write-ahead log goes once every family has flushed past it.
   for (rocksdb::ColumnFamilyHandle* const family : families_) {
     RETURN_IF_ERROR(WriteError(path_, db_->Flush(rocksdb::FlushOptions(), family)));
   }
