@@ -246,6 +246,9 @@ SqlSession::~SqlSession() {
 }
 
 absl::Status SqlSession::Prepare(const std::string& columns) {
+  // Its statistics of memory cost a lock of the whole process at every allocation. Refused, and
+  // then left as it is, once somebody else has started SQLite.
+  [[maybe_unused]] static const int statistics = sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
   constexpr int kFlags =
       SQLITE_OPEN_READWRITE | SQLITE_OPEN_MEMORY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
   if (sqlite3_open_v2(":memory:", &connection_, kFlags, nullptr) != SQLITE_OK) return NoMemory();
