@@ -112,6 +112,11 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Open(std::unique_ptr<KvStore> st
   RETURN_IF_ERROR(p->LoadLatest());
   RETURN_IF_ERROR(p->RefreshDerived());
   RETURN_IF_ERROR(p->StartCommits(metrics));
+  p->parity_checker = std::make_unique<ParityChecker>(
+      ParitySources{p->catalog.get(), p->training_sets.get(), p->Sources(), p->hasher.get()},
+      metrics);
+  p->parity_sampler = std::make_unique<ParitySampler>(
+      options.background ? options.parity_sample : 0, p->parity_checker.get(), metrics);
   if (options.background) {
     p->collections->StartMaintenance([p] { return p->pipeline->applied_seq(); });
     p->maintenance->Start();

@@ -16,6 +16,8 @@
 #include "server/engine/key_hash.h"
 #include "server/engine/maintenance.h"
 #include "server/engine/online_reader.h"
+#include "server/engine/parity.h"
+#include "server/engine/training_set_access.h"
 #include "server/engine/training_set_store.h"
 #include "server/engine/work_sharing.h"
 #include "server/engine/write_encoder.h"
@@ -41,6 +43,8 @@ struct Engine::Parts {
   std::unique_ptr<CommitPipeline> pipeline;
   std::unique_ptr<Maintenance> maintenance;
   std::unique_ptr<Erasures> erasures;
+  std::unique_ptr<ParityChecker> parity_checker;
+  std::unique_ptr<ParitySampler> parity_sampler;
 
   // What a read asks about.
   struct Moment {
@@ -53,6 +57,7 @@ struct Engine::Parts {
   ReadSources Sources() const {
     return {online.get(), store.get(), horizons.get(), events.get(), window_overflows};
   }
+  TrainingSetAccess SetAccess() const;
   absl::Status LoadLatest();
   // The plan, from a catalog at which it was resolved.
   absl::StatusOr<std::shared_ptr<const FeaturePlan>> Plan(const std::string& project,

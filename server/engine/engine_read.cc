@@ -66,6 +66,7 @@ absl::StatusOr<std::optional<OnlineAnswer>> Engine::ReadOnline(const OnlineReque
                                               call, &snapshot));
   if (!columns.has_value()) return std::nullopt;
   answer.columns = *std::move(columns);
+  parts_->parity_sampler->Offer(request, answer);
   return answer;
 }
 

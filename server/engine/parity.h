@@ -7,48 +7,64 @@
 #include <atomic>
 #include <cstdint>
 #include <deque>
-#include <functional>
 #include <optional>
+#include <string_view>
 #include <thread>
-#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "base/call.h"
 #include "base/metrics.h"
 #include "base/mutex.h"
 #include "fletch/v1/admin.pb.h"
-#include "server/engine/feature_plan.h"
+#include "server/engine/catalog.h"
 #include "server/engine/key_hash.h"
+#include "server/engine/snapshot.h"
+#include "server/engine/training_set_store.h"
 #include "server/engine/types.h"
+#include "server/engine/work_sharing.h"
 
 namespace fletch {
 
-// Asks an online answer's question of the training path; nullopt: what it read is being erased, so
-// nothing can be said.
-using AskTraining = std::function<absl::StatusOr<std::optional<std::vector<Column>>>(
-    const OnlineRequest& request, const OnlineAnswer& answer, const Call& call)>;
+// What it works with; all of it outlives the checks.
+struct ParitySources {
+  const Catalog* catalog;
+  const TrainingSetStore* sets;  // knows of erasures
+  ReadSources reads;
+  const KeyHasher* hasher;
+};
 
 // Compares and counts. Thread-safe.
 class ParityChecker {
  public:
-  // fletch_parity_cells_total and fletch_parity_mismatches_total. `hasher` and `metrics` outlive
-  // it.
-  ParityChecker(AskTraining ask, const KeyHasher* hasher, MetricRegistry* metrics);
+  // fletch_parity_cells_total and fletch_parity_mismatches_total. `metrics` outlives it.
+  ParityChecker(const ParitySources& sources, MetricRegistry* metrics);
+
+  // To be kept from before an answer is made, for Check.
+  uint64_t ErasureCount() const { return sources_.sets->ErasureCount(); }
 
   struct Result {
     uint64_t cells = 0;
     uint64_t mismatches = 0;
-    std::vector<v1::ParityMismatch> examples;  // the first 100
+    std::vector<v1::ParityMismatch> examples;  // the first limits::kMaxParityExamples
   };
-  // Status and value of every cell bit for bit, event times where the answer has them. Mismatches
-  // are logged: ref and hashed key, no values.
-  absl::StatusOr<Result> Check(const OnlineRequest& request, const OnlineAnswer& answer,
-                               const Call& call);
+  // Status and value of every cell bit for bit, event times where the answer has them. The first
+  // mismatches are logged: ref and hashed key, no values. nullopt: entities or views that may have
+  // been asked about were erased or deleted meanwhile, so nothing can be said. Errors as JoinSpine.
+  absl::StatusOr<std::optional<Result>> Check(const OnlineRequest& request,
+                                              const OnlineAnswer& answer, uint64_t erasures,
+                                              const Call& call);
 
  private:
-  const AskTraining ask_;
-  const KeyHasher* const hasher_;
+  absl::StatusOr<std::vector<Column>> AskTraining(const OnlineRequest& request,
+                                                  const OnlineAnswer& answer, const Call& call);
+  bool StillThere(const OnlineAnswer& answer, uint64_t erasures) const;
+  absl::StatusOr<Result> Compare(const OnlineRequest& request, const OnlineAnswer& answer,
+                                 absl::Span<const Column> training) const;
+
+  const ParitySources sources_;
+  WorkSharing alone_{1};  // leaves the threads of training reads alone
   Counter* const cells_;
   Counter* const mismatches_;
 };
@@ -56,15 +72,18 @@ class ParityChecker {
 // Checks a sample of what is asked online, behind the callers. Thread-safe.
 class ParitySampler {
  public:
-  // `share` of the offered answers, 0 to 1; with 0 there is no thread. `checker` outlives it.
+  // `share` of the offered answers, 0 to 1; with 0 there is no thread. `checker` and `metrics`
+  // outlive it.
   ParitySampler(double share, ParityChecker* checker, MetricRegistry* metrics);
   // Ends without the answers that still wait.
   ~ParitySampler();
+  ParitySampler(const ParitySampler&) = delete;
+  ParitySampler& operator=(const ParitySampler&) = delete;
 
-  // Takes a copy of one answer in 1/share, unless as much waits as limits.h allows (then
-  // fletch_parity_dropped_total counts). Never waits; about 2 ns for those it leaves.
+  // Takes a copy of a share of the answers, unless as much waits as limits.h allows (then
+  // fletch_parity_dropped_total counts). Never waits for a check; about 2 ns for those it leaves.
   void Offer(const OnlineRequest& request, const OnlineAnswer& answer) {
-    if (threshold_ != 0 && NextRandom() < threshold_) Take(request, answer);
+    if (threshold_ != 0 && NextRandom() <= threshold_) Take(request, answer);
   }
   // Waits until nothing that was taken waits any more. For tests.
   void Drain();
@@ -73,10 +92,13 @@ class ParitySampler {
   struct Sample {
     OnlineRequest request;
     OnlineAnswer answer;
+    uint64_t erasures = 0;
+    size_t cells = 0;
   };
   static uint64_t NextRandom();
   void Take(const OnlineRequest& request, const OnlineAnswer& answer);
   void Run();
+  std::optional<Sample> Next();
 
   const uint64_t threshold_;  // of 2^64
   ParityChecker* const checker_;

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include "server/engine/cell_bytes.h"
+
 namespace fletch {
 namespace {
 
@@ -20,60 +22,6 @@ void PutBytes(std::string_view bytes, std::string* out) {
   Put(static_cast<uint32_t>(bytes.size()), out);
   out->append(bytes);
 }
-
-// Walks a column row by row, for the elements of arrays are found by running sums.
-class CellReader {
- public:
-  explicit CellReader(const Column& column) : column_(column) {}
-
-  // The value of the next row; skipped when `out` is nullptr.
-  void Next(std::string* out) {
-    const size_t row = row_++;
-    size_t first = row;
-    size_t count = 1;
-    if (column_.type.array) {
-      first = element_;
-      count = column_.lengths[row];
-      if (out != nullptr) Put(static_cast<uint32_t>(count), out);
-    } else if (column_.type.is_vector()) {
-      count = column_.type.dimension;
-      first = row * count;
-    }
-    element_ += count;
-    if (out != nullptr) PutElements(first, count, out);
-  }
-
- private:
-  template <typename T>
-  static void PutFixed(const std::vector<T>& values, size_t first, size_t count, std::string* out) {
-    out->append(reinterpret_cast<const char*>(values.data() + first), count * sizeof(T));
-  }
-
-  void PutElements(size_t first, size_t count, std::string* out) const {
-    switch (column_.type.type) {
-      case ValueType::kBool:
-        return PutFixed(column_.bools, first, count, out);
-      case ValueType::kInt32:
-        return PutFixed(column_.int32s, first, count, out);
-      case ValueType::kInt64:
-      case ValueType::kTimestamp:
-        return PutFixed(column_.int64s, first, count, out);
-      case ValueType::kFloat:
-      case ValueType::kFloatVector:
-        return PutFixed(column_.floats, first, count, out);
-      case ValueType::kDouble:
-        return PutFixed(column_.doubles, first, count, out);
-      case ValueType::kString:
-      case ValueType::kBytes:
-      case ValueType::kJson:
-        for (size_t i = first; i < first + count; ++i) PutBytes(column_.strings[i], out);
-    }
-  }
-
-  const Column& column_;
-  size_t row_ = 0;
-  size_t element_ = 0;
-};
 
 const Column* FindColumn(const std::vector<NamedColumn>& columns, const std::string& name) {
   for (const NamedColumn& column : columns) {
@@ -104,7 +52,7 @@ class ContextReader {
 
  private:
   const Column& column_;
-  CellReader cells_;
+  CellBytes cells_;
   size_t row_ = 0;
   size_t next_null_ = 0;
   std::string constant_;  // the encoding of the row before
@@ -136,17 +84,17 @@ TrainingSetDigest::TrainingSetDigest(const FeaturePlan& plan) : key_names_(plan.
 }
 
 void TrainingSetDigest::Add(const SpineBatch& batch, absl::Span<const Column> columns) {
-  std::vector<CellReader> keys;
+  std::vector<CellBytes> keys;
   for (const std::string& name : key_names_) keys.emplace_back(*FindColumn(batch.keys, name));
   std::vector<ContextReader> context;
   for (const std::string& name : context_names_) {
     context.emplace_back(*FindColumn(batch.request_context, name));
   }
-  std::vector<CellReader> cells;
+  std::vector<CellBytes> cells;
   for (const Column& column : columns) cells.emplace_back(column);
   std::string bytes;
   for (size_t row = 0; row < batch.row_count; ++row) {
-    for (CellReader& key : keys) key.Next(&bytes);
+    for (CellBytes& key : keys) key.Next(&bytes);
     Put(batch.timestamps[row], &bytes);
     for (ContextReader& value : context) value.Next(&bytes);
     for (size_t i = 0; i < cells.size(); ++i) {
