@@ -154,7 +154,7 @@ class EngineTest : public testing::Test {
   };
   static Cell CellOf(const Column& column, size_t row) {
     CellStatus status = column.statuses.empty() ? CellStatus::kPresent : column.statuses[row];
-    return {status, column.int64s[row], column.event_times[row]};
+    return {status, column.int64s[row], (*column.event_times)[row]};
   }
   OnlineRequest MakeOnline(std::vector<int64_t> users, std::optional<int64_t> as_of,
                            std::optional<uint64_t> known_at) {
@@ -185,7 +185,9 @@ class EngineTest : public testing::Test {
     header.event_times = true;
     auto read = engine_->BeginHistorical(header, Call{});
     if (!read.ok()) return read.status();
-    auto columns = (*read)->Join({users.size(), {{"user", Ints(users)}}, times}, Call{});
+    auto joined = (*read)->Join({{users.size(), {{"user", Ints(users)}}, times, {}}}, Call{});
+    if (!joined.ok()) return joined.status();
+    auto columns = (*joined)->Batch(0, Call{});
     if (!columns.ok()) return columns.status();
     std::vector<Cell> cells;
     for (size_t i = 0; i < users.size(); ++i) cells.push_back(CellOf((*columns)[0], i));
