@@ -132,16 +132,14 @@ absl::StatusOr<std::vector<FieldSchema>> ReadFields(const v1::OnDemandFeatureVie
   return fields;
 }
 
-// Compiles the fields of `view` over all scalars it can name.
+// Compiles the fields of `view` over all it can name.
 absl::Status Compile(const v1::OnDemandFeatureView& spec, absl::Span<const size_t> field_counts,
                      std::string_view path, OnDemandView* view) {
   std::vector<ExpressionInput> names;
   for (size_t i = 0; i < view->inputs.size(); ++i) {
     const OnDemandView::Input& input = view->inputs[i];
     for (size_t j = 0; j < field_counts[i]; ++j) {
-      const FieldSchema& field = input.field(j);
-      if (field.type.array || field.type.is_vector()) continue;
-      names.push_back({input.name(), field.name, field.type});
+      names.push_back({input.name(), input.field(j).name, input.field(j).type});
       view->sources.push_back({i, j});
     }
   }

@@ -68,6 +68,19 @@ inline constexpr char kAirport[] =
 inline constexpr char kWeather[] =
     "objects { feature_view { name: 'weather' entity: 'airport' ttl { seconds: 60 } "
     "fields { name: 'temperature' type: DOUBLE } fields { name: 'wind' type: INT64 } } } ";
+inline constexpr char kDepartures[] =
+    "objects { feature_view { name: 'departures' entity: 'airport' event_key { name: 'flight' "
+    "type: STRING } fields { name: 'delay_min' type: INT64 } fields { name: 'gate' type: STRING } "
+    "} } ";
+inline constexpr char kDelays[] =
+    "objects { aggregation_view { name: 'delays' source: 'departures' aggregations { name: "
+    "'mean_7d' column: 'delay_min' function: MEAN window { seconds: 604800 } } aggregations { "
+    "name: 'count_1h' function: COUNT window { seconds: 3600 } } } } ";
+inline constexpr char kRisk[] =
+    "objects { on_demand_feature_view { name: 'risk' inputs: 'delays' inputs: 'weather' request { "
+    "name: 'hour' type: INT64 } fields { name: 'icy_and_late' type: BOOL sql: 'temperature < 0 "
+    "AND mean_7d > 15 AND hour < 9' } fields { name: 'busy' type: BOOL sql: 'count_1h > 100' } } "
+    "} ";
 
 }  // namespace fletch
 
