@@ -68,6 +68,8 @@ model() {
   step "model: literal" "$python" tests/model/literal_test.py
   step "model: random" "$python" tests/model/model_test.py "${budget[@]}"
   step "model: parity" "$python" tests/model/model_test.py --parity "${budget[@]}"
+  step "model: duckdb" "$python" tests/model/duckdb_test.py
+  step "model: feast faults" "$python" tests/model/feast_faults_test.py
 }
 crash() { step "crash" "$python" tests/crash/crash_test.py "${budget[@]}"; }
 fuzz() { step "fuzz" "$python" tests/fuzz/wire_fuzz.py "${budget[@]}"; }
@@ -79,13 +81,16 @@ e2e() {
   step "e2e: C++ client" clients/cpp/tests/install_test.sh build/release
   step "e2e: quickstart" deploy/quickstart.sh --once
   step "e2e: README" "$python" tests/e2e/readme_test.py
+  installed_client && step "e2e: docs" "$python" tests/e2e/docs_test.py
 }
-# P10 reads through the Python client, in a folder of its own: the tests' environment has stubs of the same name.
+# The Python client in a folder of its own: the tests' environment has stubs of the same name.
+installed_client() {
+  step "client" "$python" -m pip install --quiet --no-deps --no-build-isolation --upgrade \
+    --target build/bench-client ./clients/python
+}
 bench_smoke() {
-  step "bench-smoke: client" "$python" -m pip install --quiet --no-deps --no-build-isolation --upgrade \
-    --target build/bench-client ./clients/python &&
-    step "bench-smoke" env PYTHONPATH="$PWD/build/bench-client" FLETCH_BENCH_PYTHON="$python" \
-      build/release/bin/fletch-bench all --quick
+  installed_client && step "bench-smoke" env PYTHONPATH="$PWD/build/bench-client" FLETCH_BENCH_PYTHON="$python" \
+    build/release/bin/fletch-bench all --quick
 }
 tidy() { step "tidy" "$python" tests/tidy/tidy.py; }
 presets() {

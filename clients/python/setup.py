@@ -10,7 +10,7 @@ from setuptools.command.sdist import sdist
 HERE = Path(__file__).resolve().parent
 # In an sdist the protos lie beside this file, in the repository two folders up.
 PROTOS = HERE / "proto" if (HERE / "proto").is_dir() else HERE.parents[1] / "proto"
-ROOMS = ["admin", "data", "errors", "historical", "ingest", "registry", "serving", "vector"]
+ROOMS = ["admin", "data", "errors", "flight", "historical", "ingest", "registry", "serving", "vector"]
 FILES = [f"fletch/v1/{room}.proto" for room in ROOMS]
 GENERATED = HERE / "src" / "fletch" / "v1"
 

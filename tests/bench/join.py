@@ -1,234 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""P10: a training join through the Python client against DuckDB's ASOF join in process.
+"""P10: a training join, streamed over Arrow Flight into an Arrow table, against DuckDB's ASOF join in process.
 
 `fletch-bench p10` starts the daemon and this. A result is printed only if every cell of ours was equal to DuckDB's
-right answer: value, status and event timestamp.
+right answer: value, status and event timestamp. polars and pandas stand beside, over facts sorted beforehand.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import math
 import os
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import duckdb
 import numpy as np
+import pandas as pd
+import polars as pl
 import pyarrow as pa
 
-import fletch
+from common import Daemon, Figures, pinned, print_line, quotients, summary
+from join_ours import Ours, differing_cells
+from join_world import DAY, SHAPES, Random, Shape, World
 
-FIELDS = 20
-FACTS = 10_000_000  # at scale 1, over all views
-SPINE = 1_000_000
-ENTITIES = 100_000
 QUICK_SCALE = 0.05
-RIGHT_REPEATS = 2  # of DuckDB's right answers, which no bar is held against
-CORRECTED = 0.01  # of the facts: written again later with other values, the same identity
-UNKNOWN = 0.02  # of the spine's entities: nothing was ever written of them
-EXACT = 0.05  # of the spine's instants: those of a fact
-NULLS = 0.03  # of a view's first field
-DAY = 86_400 * 1_000_000
-RANGE = 100 * DAY
-MIB = 1 << 20
-TICK = os.sysconf("SC_CLK_TCK")
-
-
-@dataclass(frozen=True)
-class Shape:
-    name: str
-    at_most: float
-    views: int = 1
-    zipf: bool = False
-    single_events: bool = False  # every entity has one event
-
-
-SHAPES = [
-    Shape("100 k entities x 100 events", 0.4),
-    Shape("Zipf", 0.4, zipf=True),
-    Shape("ten views x 2 fields", 0.4, views=10),
-    Shape("10 M entities x 1 event", 0.6, single_events=True),
-]
-
-
-@dataclass
-class View:
-    name: str
-    fields: list[str]
-    facts: pa.Table  # row by row as written: entity, event_time, commit, fields; corrections last
-    corrections: int
-
-    def ttl_days(self) -> int:
-        return 10
-
-
-@dataclass
-class World:
-    """One shape's data."""
-
-    shape: Shape
-    views: list[View]
-    spine: pa.Table  # row, entity, event_time
-    load_seconds: float = 0.0
-
-    @property
-    def fact_count(self) -> int:
-        return sum(view.facts.num_rows for view in self.views)
-
-    @property
-    def refs(self) -> list[str]:
-        return [f"{view.name}:{name}" for view in self.views for name in view.fields]
-
-
-class Random:
-    """The data of one scale; the same every time."""
-
-    def __init__(self, shape: Shape, scale: float) -> None:
-        self._rng = np.random.default_rng(10)
-        self._shape = shape
-        self._facts = int(FACTS * scale) // shape.views
-        self._written = self._facts - int(self._facts * CORRECTED)
-        self._entities = self._written if shape.single_events else int(ENTITIES * scale)
-        self._spine = int(SPINE * scale)
-        self._start = int(time.time()) * 1_000_000 - RANGE - DAY
-
-    def world(self) -> World:
-        views = [self._view(v) for v in range(self._shape.views)]
-        return World(self._shape, views, self._spine_table(views[0].facts))
-
-    def _some_entities(self, count: int) -> Any:
-        if not self._shape.zipf:
-            return self._rng.integers(0, self._entities, count)
-        # By rank, exponent 1.1, ranks spread over the keys.
-        weights = np.cumsum(1 / np.arange(1, self._entities + 1) ** 1.1)
-        ranks = np.searchsorted(weights, self._rng.random(count) * weights[-1])
-        return (ranks * 7919) % self._entities
-
-    def _view(self, number: int) -> View:
-        count = self._written
-        step = RANGE // count  # no two instants alike: an identity twice in a batch is refused
-        times = self._start + np.arange(count) * step + self._rng.integers(0, step, count)
-        single = self._shape.single_events
-        entities = self._rng.permutation(count) if single else self._some_entities(count)
-        again = np.sort(self._rng.choice(count, self._facts - count, replace=False))
-        columns: dict[str, Any] = {
-            "entity": np.concatenate([entities, entities[again]]),
-            "event_time": np.concatenate([times, times[again]]),
-            "commit": np.repeat([1, 2], [count, len(again)]),
-        }
-        names = [f"f{number}_{i}" for i in range(FIELDS // self._shape.views)]
-        for name in names:
-            mask = self._rng.random(self._facts) < NULLS if name == names[0] else None
-            columns[name] = pa.array(self._rng.random(self._facts), mask=mask)
-        return View(f"v{number}", names, pa.table(columns), len(again))
-
-    def _spine_table(self, facts: pa.Table) -> pa.Table:
-        entities = self._some_entities(self._spine)
-        times = self._start + self._rng.integers(0, RANGE, self._spine)
-        picked = self._rng.random(self._spine)
-        entities[picked < UNKNOWN] += 1_000_000_000
-        exact = np.flatnonzero(picked > 1 - EXACT)
-        of = self._rng.integers(0, facts.num_rows, len(exact))
-        entities[exact] = facts["entity"].to_numpy()[of]
-        times[exact] = facts["event_time"].to_numpy()[of]
-        return pa.table({"row": np.arange(self._spine), "entity": entities, "event_time": times})
-
-
-def as_timestamps(table: pa.Table) -> pa.Table:
-    at = table.column_names.index("event_time")
-    return table.set_column(at, "event_time", table["event_time"].cast(pa.timestamp("us", "UTC")))
-
-
-class Daemon:
-    """The process that serves, seen from outside."""
-
-    def __init__(self, pid: int) -> None:
-        self.pid = pid
-        self._proc = Path(f"/proc/{pid}")
-
-    def cpu_seconds(self) -> float:
-        fields = (self._proc / "stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / TICK
-
-    def reset_peak(self) -> None:
-        (self._proc / "clear_refs").write_text("5")
-
-    def peak_mib(self) -> float:
-        line = next(line for line in (self._proc / "status").read_text().splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) / 1024
-
-    def settle(self) -> None:
-        """Waits until compaction of what was loaded is done."""
-        for _ in range(600):
-            before = self.cpu_seconds()
-            time.sleep(0.2)
-            if self.cpu_seconds() - before <= 0.02:
-                return
-
-
-@contextmanager
-def pinned(pids: list[int], cpus: set[int]) -> Iterator[None]:
-    """Keeps every thread of the processes on these processors."""
-
-    def pin(to: set[int]) -> None:
-        for pid in pids:
-            for task in os.listdir(f"/proc/{pid}/task"):
-                os.sched_setaffinity(int(task), to)
-
-    everywhere = os.sched_getaffinity(0)
-    pin(cpus)
-    try:
-        yield
-    finally:
-        pin(everywhere)
-
-
-class Ours:
-    """The daemon's side: what is declared, loaded and asked."""
-
-    def __init__(self, address: str, world: World, project: str) -> None:
-        self._world = world
-        self._client = fletch.Client(address, project=project, timeout=None)
-        key = fletch.KeyField("entity", "INT64")
-        views = [
-            fletch.FeatureView(v.name, "thing", [fletch.Field(n, "DOUBLE") for n in v.fields], f"{v.ttl_days()}d")
-            for v in world.views
-        ]
-        self._client.apply([fletch.Project(project), fletch.Entity("thing", [key]), *views])
-
-    def load(self) -> None:
-        begin = time.perf_counter()
-        for view in self._world.views:
-            rows = as_timestamps(view.facts.drop_columns("commit"))
-            first = rows.num_rows - view.corrections
-            for part in (rows.slice(0, first), rows.slice(first)):
-                self._client.write(view.name, part, timestamp_column="event_time")
-        self._world.load_seconds = time.perf_counter() - begin
-
-    def join(self) -> pa.Table:
-        read = self._client.get_historical_features(
-            self._spine(),
-            self._world.refs,
-            timestamp_column="event_time",
-            include_statuses=True,
-            include_event_timestamps=True,
-        )
-        table: pa.Table = read.to_arrow()
-        return table
-
-    def _spine(self) -> pa.Table:
-        return as_timestamps(self._world.spine)
-
-    def close(self) -> None:
-        self._client.close()
+RIGHT_REPEATS = 2  # of DuckDB's right answers and of polars and pandas, which no bar is held against
+FRESH = 0.1  # of the facts, not folded
+SPARSE = [1_000, 10_000]
 
 
 class Duck:
@@ -237,12 +36,15 @@ class Duck:
     def __init__(self, world: World) -> None:
         self._world = world
         self._db = duckdb.connect()
-        self._db.register("given_spine", world.spine)
-        self._db.execute("CREATE TABLE spine AS SELECT * FROM given_spine")
+        self.set_spine(world.spine)
         for view in world.views:
             self._db.register("given", view.facts)
             self._db.execute(f"CREATE TABLE {view.name} AS SELECT * FROM given ORDER BY entity, event_time, commit")
             self._db.unregister("given")
+
+    def set_spine(self, spine: pa.Table) -> None:
+        self._db.register("given_spine", spine)
+        self._db.execute("CREATE OR REPLACE TABLE spine AS SELECT * FROM given_spine")
 
     def set_threads(self, threads: int) -> None:
         self._db.execute(f"SET threads = {threads}")
@@ -307,73 +109,39 @@ class Duck:
         self._db.close()
 
 
-def values(column: pa.ChunkedArray, null: float) -> Any:
-    """As numpy, `null` where there is none."""
-    return column.fill_null(null).to_numpy()
+class Frames:
+    """polars and pandas over facts sorted beforehand: the newest fact, no ttl, one of two commits."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._polars = [pl.from_arrow(v.facts).sort("event_time", "commit") for v in world.views]
+        self._pandas = [f.to_pandas() for f in self._polars]
+        self._spine: Any = pl.from_arrow(world.spine).sort("event_time")
+        self._pandas_spine = self._spine.to_pandas()
+
+    def polars(self) -> Any:
+        joined = self._spine
+        for facts in self._polars:
+            joined = joined.join_asof(facts, on="event_time", by="entity", suffix="_" + facts.columns[3])
+        return joined.to_arrow()
+
+    def pandas(self) -> Any:
+        joined = self._pandas_spine
+        for facts in self._pandas:
+            suffixes = ("", "_" + facts.columns[3])
+            joined = pd.merge_asof(joined, facts, on="event_time", by="entity", suffixes=suffixes)
+        return joined
 
 
-def differing_cells(world: World, ours: pa.Table, right: pa.Table) -> int:
-    """Cells of which value, status or event timestamp differ."""
-    if ours.num_rows != world.spine.num_rows or right.num_rows != ours.num_rows:
-        raise SystemExit(f"join.py: {ours.num_rows} rows and {right.num_rows} of {world.spine.num_rows}")
-    differ = 0
-    for view in world.views:
-        absent = -1
-        times = values(right[f"{view.name}_time"], absent)
-        fresh = right[f"{view.name}_fresh"].fill_null(False).to_numpy()
-        for name in view.fields:
-            ref = f"{view.name}:{name}"
-            cells = values(right[name], math.nan)
-            expected = np.where(np.isnan(cells), "NULL_VALUE", "PRESENT")
-            expected = np.where(fresh, expected, np.where(times == absent, "NOT_FOUND", "OUTSIDE_MAX_AGE"))
-            status = ours[f"{ref}__status"].cast(pa.string()).to_numpy()
-            stamp = values(ours[f"{ref}__event_timestamp"].cast(pa.int64()), absent)
-            same = np.array_equal(values(ours[ref], math.nan), cells, equal_nan=True)
-            if same and np.array_equal(status, expected) and np.array_equal(stamp, times):
-                continue
-            got = values(ours[ref], math.nan)
-            value = (got == cells) | (np.isnan(got) & np.isnan(cells))
-            differ += int(np.count_nonzero(~(value & (status == expected) & (stamp == times))))
-    return differ
-
-
-@dataclass
-class Figures:
-    """One measurement a repeat, by name."""
-
-    of: dict[str, list[float]] = field(default_factory=dict)
-
-    def add(self, name: str, value: float) -> None:
-        self.of.setdefault(name, []).append(value)
-
-    def timed(self, name: str, work: Callable[[], pa.Table], processes: dict[str, Callable[[], float]]) -> None:
-        before = {process: clock() for process, clock in processes.items()}
-        begin = time.perf_counter()
-        work()
-        self.add(f"{name}_s", time.perf_counter() - begin)
-        for process, clock in processes.items():
-            self.add(f"{process}_cpu_s", clock() - before[process])
-
-
-def summary(measured: list[float]) -> Any:
-    """As report.cc's: the median and, of more than one, the least and greatest."""
-    rounded = [float(f"{x:.6g}") for x in measured]
-    middle = float(f"{statistics.median(measured):.6g}")
-    return middle if len(measured) == 1 else {"median": middle, "min": min(rounded), "max": max(rounded)}
-
-
-def quotients(above: list[float], below: list[float]) -> list[float]:
-    return [a / b for a, b in zip(above, below, strict=True)]
-
-
-def report(world: World, threads: int, scale: float, figures: Figures, daemon: Daemon) -> None:
+def report(world: World, label: str, threads: int, scale: float, figures: Figures, daemon: Daemon) -> None:
     of = figures.of
     ratios = quotients(of["ours_s"], of["duckdb_s"])
     both = [a + b for a, b in zip(of["daemon_cpu_s"], of["client_cpu_s"], strict=True)]
     detail: dict[str, Any] = {"ratio": summary(ratios), "cpu_ratio": summary(quotients(both, of["duckdb_cpu_s"]))}
-    for other in ("duckdb_right", "duckdb_right_narrow"):
-        quotient = statistics.median(of["ours_s"]) / statistics.median(of[f"{other}_s"])
-        detail[f"ratio_to_{other}"] = summary([quotient])
+    for other in ("duckdb_right", "duckdb_right_narrow", "polars", "pandas"):
+        if f"{other}_s" in of:
+            quotient = statistics.median(of["ours_s"]) / statistics.median(of[f"{other}_s"])
+            detail[f"ratio_to_{other}"] = summary([quotient])
     detail |= {name: summary(measured) for name, measured in of.items()}
     rows = world.spine.num_rows
     detail |= {
@@ -386,38 +154,62 @@ def report(world: World, threads: int, scale: float, figures: Figures, daemon: D
         "threads": threads,
         "differing_cells": 0,
     }
-    value = statistics.median(ratios)
-    line = {
-        "bar": "P10",
-        "what": f"training join, {world.shape.name}, scale {scale:g}, {threads} thread{'s' * (threads > 1)}, wall time",
-        "value": float(f"{value:.6g}"),
-        "unit": "ratio",
-        "at_most": world.shape.at_most,
-        "holds": value <= world.shape.at_most,
-        "detail": detail,
-    }
-    print(json.dumps(line, separators=(",", ":")), flush=True)
+    what = f"training join, {world.shape.name}{label}, scale {scale:g}, {threads} thread{'s' * (threads > 1)}, wall time"
+    print_line("P10", what, statistics.median(ratios), None if label else world.shape.at_most, detail)
 
 
-def measure(ours: Ours, duck: Duck, daemon: Daemon, threads: int, repeats: int) -> Figures:
+def measure(
+    ours: Ours, duck: Duck, frames: Frames | None, daemon: Daemon, threads: int, repeats: int, as_served: bool
+) -> Figures:
     figures = Figures()
     duck.set_threads(threads)
     client = {"client": time.process_time}
     for repeat in range(repeats):
-        figures.timed("ours", ours.join, {"daemon": daemon.cpu_seconds, **client})
+        figures.timed("ours", lambda: ours.join(as_served=as_served), {"daemon": daemon.cpu_seconds, **client})
         figures.timed("duckdb", duck.plain, {"duckdb": time.process_time})
-        if repeat >= RIGHT_REPEATS:
+        if repeat >= RIGHT_REPEATS or as_served:
             continue
         figures.timed("duckdb_right", duck.right, {})
         figures.timed("duckdb_right_narrow", duck.right_narrow, {})
+        if frames is not None:
+            figures.timed("polars", frames.polars, {})
+            figures.timed("pandas", frames.pandas, {})
     return figures
 
 
-def run(shape: Shape, args: argparse.Namespace, daemon: Daemon) -> None:
+def growth(ours: Ours, world: World, daemon: Daemon, scale: float) -> None:
+    """The daemon's peak memory while the spine grows tenfold."""
+    for times in (1, 3, 10):
+        spine = pa.concat_tables([world.spine] * times)
+        daemon.reset_peak()
+        begin = time.perf_counter()
+        rows = ours.join(spine).num_rows
+        seconds = time.perf_counter() - begin
+        detail = {"spine_rows": rows, "seconds": round(seconds, 3), "scale": scale}
+        print_line("P10", f"daemon's peak MiB, {world.shape.name}, spine x {times}", daemon.peak_mib(), None, detail)
+
+
+def sparse(ours: Ours, duck: Duck, world: World, repeats: int, scale: float) -> None:
+    """Spines of few rows over all the facts."""
+    for rows in SPARSE:
+        spine = world.spine.slice(0, rows)
+        duck.set_spine(spine)
+        figures = Figures()
+        for _ in range(repeats):
+            figures.timed("ours", lambda: ours.join(spine), {})
+            figures.timed("duckdb", duck.plain, {})
+        ratios = quotients(figures.of["ours_s"], figures.of["duckdb_s"])
+        detail = {name: summary(measured) for name, measured in figures.of.items()} | {"scale": scale}
+        print_line("P10", f"{world.shape.name}, spine of {rows} rows", statistics.median(ratios), None, detail)
+    duck.set_spine(world.spine)
+
+
+def run(shape: Shape, fresh: float, more: bool, args: argparse.Namespace, daemon: Daemon) -> None:
     world = Random(shape, args.scale).world()
-    ours = Ours(args.address, world, f"p10_{SHAPES.index(shape)}_{int(time.time())}")
-    ours.load()
+    ours = Ours(args.address, world, f"p10_{SHAPES.index(shape)}_{time.time_ns() // 1000}")
+    ours.load(fresh)
     duck = Duck(world)
+    frames = Frames(world) if args.frames else None
     daemon.settle()
     right = duck.right()
     if not right.equals(duck.right_narrow()):
@@ -428,12 +220,20 @@ def run(shape: Shape, args: argparse.Namespace, daemon: Daemon) -> None:
         raise SystemExit(f"join.py: {shape.name}: {differ} cells differ from DuckDB's right answer")
     del right
     cpus = sorted(os.sched_getaffinity(0))
+    label = "" if fresh == FRESH else f", {fresh:.0%} fresh"
     for threads in (1, 2):
         if threads > len(cpus):
             print(f"join.py: no {threads} processors here", file=sys.stderr)
             continue
         with pinned([daemon.pid, os.getpid()], set(cpus[:threads])):
-            report(world, threads, args.scale, measure(ours, duck, daemon, threads, args.repeats), daemon)
+            figures = measure(ours, duck, frames, daemon, threads, args.repeats, False)
+            report(world, label, threads, args.scale, figures, daemon)
+            if more and threads == 1:
+                figures = measure(ours, duck, None, daemon, threads, args.repeats, True)
+                report(world, label + ", AS_SERVED", threads, args.scale, figures, daemon)
+    if more:
+        sparse(ours, duck, world, args.repeats, args.scale)
+        growth(ours, world, daemon, args.scale)
     ours.close()
     duck.close()
 
@@ -444,12 +244,18 @@ def main() -> None:
     parser.add_argument("--pid", type=int, required=True, help="the daemon's process")
     parser.add_argument("--repeats", type=int, default=5, help="alternating, ours and DuckDB's")
     parser.add_argument("--scale", type=float, default=1.0, help="of facts, entities and spine; 1: 10 M facts")
+    parser.add_argument("--shapes", default="0,1,2,3", help="which of the four shapes")
+    parser.add_argument("--more", action="store_true", help="of the first shape AS_SERVED, sparse and growing spines, 20 %% fresh")
+    parser.add_argument("--no-frames", dest="frames", action="store_false", help="without polars and pandas")
     parser.add_argument("--quick", action="store_true", help=f"the first shape alone, at scale {QUICK_SCALE}")
     args = parser.parse_args()
     if args.quick:
-        args.scale = QUICK_SCALE
-    for shape in SHAPES[:1] if args.quick else SHAPES:
-        run(shape, args, Daemon(args.pid))
+        args.scale, args.shapes = QUICK_SCALE, "0"
+    daemon = Daemon(args.pid)
+    for number in map(int, args.shapes.split(",")):
+        run(SHAPES[number], FRESH, args.more and number == 0, args, daemon)
+    if args.more:
+        run(SHAPES[0], 0.2, False, args, daemon)
 
 
 if __name__ == "__main__":

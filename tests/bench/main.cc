@@ -21,6 +21,7 @@ constexpr Bar kBars[] = {
     {"p2", "online, 100 keys x 50 fields of 5 views, against an echo server", fletch::bench::RunP2},
     {"p4", "search in process, one thread, against hnswlib at equal recall", fletch::bench::RunP4},
     {"p10", "training join, against DuckDB's ASOF join", fletch::bench::RunP10},
+    {"p14", "windows, training against DuckDB and online as they grow", fletch::bench::RunP14},
 };
 
 }  // namespace
@@ -38,7 +39,7 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
   app.add_option("--fletchd", options.fletchd, "the daemon's binary")->capture_default_str();
-  app.add_option("--python", options.python, "a Python with duckdb, pyarrow and fletch, for p10")
+  app.add_option("--python", options.python, "a Python with duckdb, pyarrow and fletch, for p10 and p14")
       ->envname("FLETCH_BENCH_PYTHON")
       ->capture_default_str();
   app.require_subcommand(1);

@@ -46,6 +46,7 @@ int RunP1(const Options& options);
 int RunP2(const Options& options);
 int RunP4(const Options& options);
 int RunP10(const Options& options);
+int RunP14(const Options& options);
 
 // The echo server's main: answers GetOnlineFeatures with the bytes of `reply_file`; its address
 // goes to `port_file`.
