@@ -24,6 +24,7 @@
 #include "base/status.h"
 #include "base/strings.h"
 #include "server/engine/engine.h"
+#include "server/flight/flight_service.h"
 #include "server/metrics_http.h"
 #include "server/rpc/rpc_host.h"
 #include "server/rpc/services.h"
@@ -151,6 +152,7 @@ absl::Status Daemon::Parts::Listen() {
   quota.SetMaxThreads(kMaxGrpcThreads);
   builder.SetResourceQuota(quota);
   services = MakeServices(host.get());
+  services.push_back(MakeFlightService(host.get()));
   for (const NamedService& service : services) builder.RegisterService(service.service.get());
   server = builder.BuildAndStart();
   if (server == nullptr || port == 0) {

@@ -5,7 +5,7 @@ find_package(yaml-cpp REQUIRED)
 find_package(prometheus-cpp CONFIG REQUIRED)
 fletch_room(fletch_daemon server
   SOURCES config.cc metrics_http.cc daemon.cc
-  DEPS fletch_rpc fletch_rocksdb
+  DEPS fletch_rpc fletch_flight fletch_rocksdb
   PRIVATE_DEPS yaml-cpp prometheus-cpp::pull gRPC::grpc++_reflection)
 add_executable(fletchd main.cc)
 target_compile_options(fletchd PRIVATE ${FLETCH_WARNINGS})

@@ -27,6 +27,14 @@ size_t FixedBytes(const ArrowType& type, size_t length) {
   }
 }
 
+// Element `i` of a vector. The verifier does not look at the alignment of vectors of 8-byte words.
+template <class T, class Vector>
+T Element(const Vector& vector, size_t i) {
+  T value;
+  std::memcpy(&value, vector.Data() + i * sizeof(T), sizeof(T));
+  return value;
+}
+
 class Body {
  public:
   Body(const ipc::RecordBatch& batch, std::string_view body, const IpcLimits& limits)
@@ -131,15 +139,15 @@ class Body {
     if (batch_.nodes() == nullptr || next_node_ >= batch_.nodes()->size()) {
       return InvalidArgument("the record batch has too few nodes for its schema");
     }
-    const ipc::Node* node = batch_.nodes()->Get(next_node_++);
+    const auto node = Element<ipc::Node>(*batch_.nodes(), next_node_++);
     // More values than this need more bytes than a body may have, but for those of no size.
     const auto most = static_cast<int64_t>(limits::kMaxFlightBodyBytes) * 8;
-    if (node->length() < 0 || node->length() > most || node->null_count() > node->length()) {
+    if (node.length() < 0 || node.length() > most || node.null_count() > node.length()) {
       return InvalidArgument(
-          StrCat("its node says ", node->length(), " values, ", node->null_count(), " null"));
+          StrCat("its node says ", node.length(), " values, ", node.null_count(), " null"));
     }
-    array->length = static_cast<size_t>(node->length());
-    null_count_ = node->null_count();
+    array->length = static_cast<size_t>(node.length());
+    null_count_ = node.null_count();
     return absl::OkStatus();
   }
 
@@ -148,7 +156,7 @@ class Body {
     if (counts == nullptr || next_count_ >= counts->size()) {
       return InvalidArgument("the record batch has too few variadic buffer counts");
     }
-    const int64_t count = counts->Get(next_count_++);
+    const auto count = Element<int64_t>(*counts, next_count_++);
     const size_t left = batch_.buffers()->size() - next_buffer_;
     if (count < 0 || static_cast<uint64_t>(count) > left) {
       return InvalidArgument(StrCat(count, " buffers of views; ", left, " are there"));
@@ -164,15 +172,15 @@ class Body {
     if (batch_.buffers() == nullptr || next_buffer_ >= batch_.buffers()->size()) {
       return InvalidArgument("the record batch has too few buffers for its schema");
     }
-    const ipc::Buffer* buffer = batch_.buffers()->Get(next_buffer_++);
+    const auto buffer = Element<ipc::Buffer>(*batch_.buffers(), next_buffer_++);
     const auto size = static_cast<int64_t>(body_.size());
-    if (buffer->offset() < 0 || buffer->length() < 0 || buffer->offset() > size ||
-        buffer->length() > size - buffer->offset()) {
-      return InvalidArgument(StrCat("a buffer of ", buffer->length(), " bytes at ",
-                                    buffer->offset(), " in a body of ", size, " bytes"));
+    if (buffer.offset() < 0 || buffer.length() < 0 || buffer.offset() > size ||
+        buffer.length() > size - buffer.offset()) {
+      return InvalidArgument(StrCat("a buffer of ", buffer.length(), " bytes at ", buffer.offset(),
+                                    " in a body of ", size, " bytes"));
     }
     const std::string_view bytes =
-        body_.substr(static_cast<size_t>(buffer->offset()), static_cast<size_t>(buffer->length()));
+        body_.substr(static_cast<size_t>(buffer.offset()), static_cast<size_t>(buffer.length()));
     return codec_ == IpcCodec::kNone || bytes.empty() ? bytes : Plain(bytes);
   }
 

@@ -143,6 +143,12 @@ void IpcBatchWriter::AddTimes(absl::Span<const int64_t> times) {
   AddPiece(std::string_view(reinterpret_cast<const char*>(rows.data()), size), size);
 }
 
+void IpcBatchWriter::AddNoTimes() {
+  AddNode(row_count_, std::vector<uint8_t>(row_count_, 1));
+  const size_t size = row_count_ * sizeof(int64_t);
+  AddPiece(std::vector<uint8_t>(size), size);
+}
+
 void IpcBatchWriter::AddInt64s(absl::Span<const uint64_t> values) {
   AddNode(row_count_, {});
   const size_t size = row_count_ * sizeof(uint64_t);

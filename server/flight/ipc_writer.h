@@ -27,6 +27,8 @@ class IpcBatchWriter {
   void Add(const Column& column);
   // timestamp[us, UTC], null at kUnsetTime.
   void AddTimes(absl::Span<const int64_t> times);
+  // The same, all null.
+  void AddNoTimes();
   // int64.
   void AddInt64s(absl::Span<const uint64_t> values);
   // int8; empty: zeros.

@@ -99,13 +99,15 @@ TEST(IpcWriter, AnswersHaveNullsWhereTheirStatusesSaySo) {
   writer.AddTimes(times);
   writer.AddInt64s(seqs);
   writer.AddTexts(texts);
+  writer.AddNoTimes();
   const ArrowType int8{.kind = ArrowKind::kInt, .bits = 8};
   const IpcMessage schema = SchemaOf({ArrowFieldOf("v", {ValueType::kInt64}),
                                       {.name = "s", .type = int8},
                                       {.name = "none", .type = int8},
                                       ArrowFieldOf("t", {ValueType::kTimestamp}),
                                       ArrowFieldOf("q", {ValueType::kInt64}),
-                                      ArrowFieldOf("x", {ValueType::kString})});
+                                      ArrowFieldOf("x", {ValueType::kString}),
+                                      ArrowFieldOf("never", {ValueType::kTimestamp})});
   const IpcMessage batch = MessageOf(writer);
   EXPECT_EQ(batch.body.size() % 8, 0u);
   IpcReader reader;
@@ -120,6 +122,7 @@ TEST(IpcWriter, AnswersHaveNullsWhereTheirStatusesSaySo) {
   EXPECT_EQ(reader.ReadColumn(3, 0, 2)->null_rows, (std::vector<uint64_t>{0}));
   EXPECT_EQ(reader.ReadColumn(4, 0, 2)->int64s, (std::vector<int64_t>{11, 12}));
   EXPECT_EQ(reader.ReadColumn(5, 0, 2)->strings, (std::vector<std::string>{"", "ccc"}));
+  EXPECT_EQ(reader.ReadColumn(6, 0, 2)->null_rows, (std::vector<uint64_t>{0, 1}));
 }
 
 TEST(IpcSchema, EncapsulatedMessagesSayTheirPaddedLength) {
