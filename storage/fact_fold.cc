@@ -14,8 +14,8 @@ namespace fletch {
 namespace {
 
 constexpr size_t kChunkRows = 32 * limits::kFactsPerBlock;  // of one entity, merged at once
-constexpr size_t kChunkBytes = 8u << 20;
-constexpr size_t kBatchBytes = 4u << 20;
+constexpr size_t kChunkBytes = 2u << 20;
+constexpr size_t kBatchBytes = 512u << 10;  // commits wait behind a batch: some milliseconds
 // A block with less room than a fold needs at the least is left as it is by newer facts.
 constexpr size_t kRoomyFacts = limits::kFactsPerBlock - limits::kFoldRows;
 constexpr size_t kRoomyBytes = limits::kFactBlockBytes * 3 / 4;

@@ -39,7 +39,8 @@ class FactLife {
           store_ = open_();
           break;
         case 3:
-          ExpectOk(store_->Compact(ViewRanges(schema_)));
+          ExpectOk(Below(2) == 0 ? store_->Compact(ViewRanges(schema_))
+                                 : store_->Compact({UnfoldedRange(schema_)}));
           break;
         case 4:
         case 5:

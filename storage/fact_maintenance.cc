@@ -11,7 +11,7 @@
 namespace fletch {
 namespace {
 
-constexpr size_t kBatchBytes = 4u << 20;
+constexpr size_t kBatchBytes = 512u << 10;  // commits wait behind a batch: some milliseconds
 constexpr uint64_t kNoEnd = UINT64_MAX;
 
 // Commits at which nothing newer was found to count: ranges, both ends within.
@@ -217,6 +217,10 @@ std::vector<KeyRange> EntityRanges(const ViewSchema& schema, std::string_view en
 
 std::vector<KeyRange> ViewRanges(const ViewSchema& schema) {
   return Ranges(ViewPrefix(schema.view_id), ViewPrefixEnd(schema.view_id));
+}
+
+KeyRange UnfoldedRange(const ViewSchema& schema) {
+  return {Family::kFacts, ViewPrefix(schema.view_id), ViewPrefixEnd(schema.view_id)};
 }
 
 }  // namespace fletch

@@ -1,73 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is erased and compacted is in no file: every table decoded by RocksDB's own dump, logs,
-// manifests and all others (none is compressed) byte for byte.
-#include <rocksdb/sst_dump_tool.h>
-#include <unistd.h>
-
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <sstream>
-
+// What is erased and compacted is in no file.
 #include "gtest/gtest.h"
 #include "storage/entity_key.h"
 #include "storage/fact_life_testing.h"
 #include "storage/fact_maintenance.h"
+#include "storage/rocksdb_dump_testing.h"
 #include "storage/rocksdb_kv_store.h"
 #include "storage/seed_testing.h"
 
 namespace fletch {
 namespace {
-
-namespace fs = std::filesystem;
-
-std::string ReadFile(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::ostringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
-
-std::string Hex(std::string_view bytes) {
-  static constexpr char kDigits[] = "0123456789ABCDEF";
-  std::string out;
-  for (const char c : bytes) {
-    out += kDigits[static_cast<uint8_t>(c) >> 4];
-    out += kDigits[c & 15];
-  }
-  return out;
-}
-
-// A folder of its own, removed at the end.
-class Folder {
- public:
-  Folder() {
-    std::string name = testing::TempDir() + "fletch_compact_XXXXXX";
-    path_ = mkdtemp(name.data());
-  }
-  ~Folder() { fs::remove_all(path_); }
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
-
-// All of a table: keys with those deleted, values, index, properties.
-std::string Dump(const fs::path& table) {
-  std::vector<std::string> arguments = {"sst_dump", "--file=" + table.string(), "--command=raw"};
-  std::vector<char*> pointers;
-  for (std::string& argument : arguments) pointers.push_back(argument.data());
-  testing::internal::CaptureStdout();
-  const int code = rocksdb::SSTDumpTool().Run(static_cast<int>(pointers.size()), pointers.data());
-  const std::string said = testing::internal::GetCapturedStdout();
-  EXPECT_EQ(code, 0) << said;
-  fs::path dump = table;
-  dump.replace_filename(table.stem().string() + "_dump.txt");
-  const std::string text = ReadFile(dump);
-  EXPECT_GT(text.size(), 1000u) << said;
-  fs::remove(dump);
-  return text;
-}
 
 class RocksDbCompactTest : public testing::Test {
  protected:
@@ -121,39 +63,10 @@ class RocksDbCompactTest : public testing::Test {
     ASSERT_TRUE(compacted.ok()) << compacted;
   }
 
-  // The kinds of files that hold the user's key or row, as they are while the store is open:
-  // "manifest", "log", "table", "other".
-  std::set<std::string> Traces(int user) const {
-    Folder copy;
-    for (const auto& entry : fs::directory_iterator(folder_.path())) {
-      std::error_code gone;  // a compaction beside may have removed it
-      fs::copy_file(entry.path(), copy.path() / entry.path().filename(), gone);
-    }
-    std::set<std::string> kinds;
-    for (const auto& entry : fs::directory_iterator(copy.path())) {
-      const std::string name = entry.path().filename().string();
-      const std::string bytes = ReadFile(entry.path());
-      const bool table = entry.path().extension() == ".sst";
-      bool found = Holds(bytes, user);
-      if (table) {
-        const std::string dump = Dump(entry.path());
-        found = found || dump.find(Hex(Name(user))) != std::string::npos;
-      }
-      if (!found) continue;
-      const bool log = entry.path().extension() == ".log";
-      kinds.insert(table                          ? "table"
-                   : log                          ? "log"
-                   : name.starts_with("MANIFEST") ? "manifest"
-                                                  : "other " + name);
-    }
-    return kinds;
-  }
   // The name is in the key and in the row.
-  static bool Holds(const std::string& bytes, int user) {
-    return bytes.find(Name(user)) != std::string::npos;
-  }
+  std::set<std::string> Traces(int user) const { return FilesHolding(folder_.path(), Name(user)); }
 
-  Folder folder_;
+  TempFolder folder_;
   ViewSchema schema_;
   std::unique_ptr<KvStore> store_;
 };
