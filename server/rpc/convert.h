@@ -13,6 +13,7 @@
 #include "fletch/v1/registry.pb.h"
 #include "fletch/v1/serving.pb.h"
 #include "fletch/v1/vector.pb.h"
+#include "server/engine/engine.h"
 #include "server/engine/types.h"
 
 namespace fletch {
@@ -29,6 +30,12 @@ absl::Status CheckRequest(const v1::CompactRequest& request);
 absl::Status CheckRequest(const v1::ListErasuresRequest& request);
 absl::Status CheckRequest(const v1::AuditParityRequest& request);
 absl::StatusOr<EraseRequest> ToEngine(const v1::EraseRequest& request);
+
+// As HistoricalService.
+absl::Status CheckRequest(const v1::GetTrainingSetRequest& request);
+absl::Status CheckRequest(const v1::ListTrainingSetsRequest& request);
+absl::Status CheckRequest(const v1::VerifyTrainingSetRequest& request);
+absl::Status CheckRequest(const v1::DeleteTrainingSetRequest& request);
 
 // These take durability and request_id out of the message before they hash the rest.
 absl::StatusOr<WriteRequest> ToEngine(v1::WriteRequest* request);
@@ -48,6 +55,7 @@ void FillHeaderAnswer(const FeaturePlan& plan, uint64_t read_seq,
 void FillAnswer(std::vector<Column>&& columns, size_t row_count, uint64_t read_seq,
                 v1::GetHistoricalFeaturesResponse* out);
 void FillAnswer(HistoryAnswer&& answer, v1::GetFeatureHistoryResponse* out);
+void FillAnswer(TrainingSetBatch&& batch, v1::GetTrainingSetResponse* out);
 void FillAnswer(SearchAnswer&& answer, bool explain, v1::SearchResponse* out);
 void FillAnswer(const EngineStatus& status, v1::GetStatusResponse* out);
 

@@ -8,19 +8,29 @@
 #include "server/rpc/join_stream.h"
 #include "server/rpc/method.h"
 #include "server/rpc/services.h"
+#include "server/rpc/training_set_stream.h"
 
 namespace fletch {
 namespace {
 
 using Service = v1::HistoricalService;
-using RawService = Service::WithRawCallbackMethod_GetHistoricalFeatures<
+using RawReads = Service::WithRawCallbackMethod_GetHistoricalFeatures<
     Service::WithRawCallbackMethod_GetFeatureHistory<Service::Service>>;
+using RawService = Service::WithRawCallbackMethod_CreateTrainingSet<
+    Service::WithRawCallbackMethod_GetTrainingSet<Service::WithRawCallbackMethod_ListTrainingSets<
+        Service::WithRawCallbackMethod_VerifyTrainingSet<
+            Service::WithRawCallbackMethod_DeleteTrainingSet<RawReads>>>>>;
 
 class HistoricalRpc final : public RawService {
  public:
   explicit HistoricalRpc(RpcHost* host)
       : join_(host, "HistoricalService/GetHistoricalFeatures"),
-        history_(host, "HistoricalService/GetFeatureHistory") {}
+        history_(host, "HistoricalService/GetFeatureHistory"),
+        create_(host, "HistoricalService/CreateTrainingSet"),
+        get_(host, "HistoricalService/GetTrainingSet"),
+        list_(host, "HistoricalService/ListTrainingSets"),
+        verify_(host, "HistoricalService/VerifyTrainingSet"),
+        delete_(host, "HistoricalService/DeleteTrainingSet") {}
 
   grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* GetHistoricalFeatures(
       grpc::CallbackServerContext* context) override {
@@ -42,9 +52,75 @@ class HistoricalRpc final : public RawService {
         });
   }
 
+  grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* CreateTrainingSet(
+      grpc::CallbackServerContext* context) override {
+    return StartTrainingSetStream(&create_, context);
+  }
+
+  grpc::ServerUnaryReactor* GetTrainingSet(grpc::CallbackServerContext* context,
+                                           const grpc::ByteBuffer* in,
+                                           grpc::ByteBuffer* out) override {
+    RpcHost* host = get_.host();
+    return Serve<v1::GetTrainingSetRequest, v1::GetTrainingSetResponse>(
+        &get_, RunOn::kJoin, context, in, out,
+        [host](const v1::GetTrainingSetRequest& request, const Call& call,
+               v1::GetTrainingSetResponse* response) -> absl::Status {
+          RETURN_IF_ERROR(CheckRequest(request));
+          ASSIGN_OR_RETURN(TrainingSetBatch batch, host->engine()->GetTrainingSet(request, call));
+          FillAnswer(std::move(batch), response);
+          return absl::OkStatus();
+        });
+  }
+
+  grpc::ServerUnaryReactor* ListTrainingSets(grpc::CallbackServerContext* context,
+                                             const grpc::ByteBuffer* in,
+                                             grpc::ByteBuffer* out) override {
+    RpcHost* host = list_.host();
+    return Serve<v1::ListTrainingSetsRequest, v1::ListTrainingSetsResponse>(
+        &list_, RunOn::kRead, context, in, out,
+        [host](const v1::ListTrainingSetsRequest& request, const Call&,
+               v1::ListTrainingSetsResponse* response) -> absl::Status {
+          RETURN_IF_ERROR(CheckRequest(request));
+          ASSIGN_OR_RETURN(*response, host->engine()->ListTrainingSets(request));
+          return absl::OkStatus();
+        });
+  }
+
+  grpc::ServerUnaryReactor* VerifyTrainingSet(grpc::CallbackServerContext* context,
+                                              const grpc::ByteBuffer* in,
+                                              grpc::ByteBuffer* out) override {
+    RpcHost* host = verify_.host();
+    return Serve<v1::VerifyTrainingSetRequest, v1::VerifyTrainingSetResponse>(
+        &verify_, RunOn::kJoin, context, in, out,
+        [host](const v1::VerifyTrainingSetRequest& request, const Call& call,
+               v1::VerifyTrainingSetResponse* response) -> absl::Status {
+          RETURN_IF_ERROR(CheckRequest(request));
+          ASSIGN_OR_RETURN(*response, host->engine()->VerifyTrainingSet(request, call));
+          return absl::OkStatus();
+        });
+  }
+
+  grpc::ServerUnaryReactor* DeleteTrainingSet(grpc::CallbackServerContext* context,
+                                              const grpc::ByteBuffer* in,
+                                              grpc::ByteBuffer* out) override {
+    RpcHost* host = delete_.host();
+    return Serve<v1::DeleteTrainingSetRequest, v1::DeleteTrainingSetResponse>(
+        &delete_, RunOn::kWrite, context, in, out,
+        [host](const v1::DeleteTrainingSetRequest& request, const Call&,
+               v1::DeleteTrainingSetResponse*) -> absl::Status {
+          RETURN_IF_ERROR(CheckRequest(request));
+          return host->engine()->DeleteTrainingSet(request);
+        });
+  }
+
  private:
   Method join_;
   Method history_;
+  Method create_;
+  Method get_;
+  Method list_;
+  Method verify_;
+  Method delete_;
 };
 
 }  // namespace
