@@ -56,10 +56,13 @@ void Engine::Retract(KeyedRequest request, const Call& call, WriteDone done) {
 
 absl::StatusOr<v1::EraseResponse> Engine::Erase(EraseRequest request, const Call& call) {
   const std::string project = request.project, entity = request.entity;
-  ASSIGN_OR_RETURN(const auto found, parts_->catalog->Snapshot()->FindEntity(project, entity));
+  auto catalog = parts_->catalog->Snapshot();
+  RETURN_IF_ERROR(catalog->CheckProject(project));
+  const auto found = catalog->FindEntity(project, entity);
+  if (!found.ok()) return PrefixField(found.status(), "entity");
   ASSIGN_OR_RETURN(const std::vector<std::string> keys,
-                   EncodeEntityKeys(found.second, std::move(request)));
-  return parts_->erasures->Erase(project, entity, found.first, keys, call);
+                   EncodeEntityKeys(found->second, std::move(request)));
+  return parts_->erasures->Erase(project, entity, found->first, keys, call);
 }
 
 absl::StatusOr<v1::ListErasuresResponse> Engine::ListErasures(

@@ -62,9 +62,13 @@ absl::StatusOr<v1::EraseReceipt> Erasures::EraseOne(PendingErasure pending) {
   const auto sets = to_.training_sets->BeginErasure();
   // Spines may be long to read; writes go on meanwhile.
   const absl::Status in_sets = EraseInSets(sets.get(), &pending);
-  absl::StatusOr<v1::EraseReceipt> receipt = in_sets;
+  absl::StatusOr<v1::EraseReceipt> receipt;
   to_.pipeline->RunExclusive([&] {
-    if (in_sets.ok()) receipt = Complete(pending);
+    if (in_sets.ok()) {
+      receipt = Complete(pending);
+    } else {
+      receipt = in_sets;
+    }
     if (receipt.ok()) return;
     unfinished_.push_back(pending);
     unfinished_flag_ = true;
