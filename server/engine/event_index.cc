@@ -24,6 +24,7 @@ namespace {
 // Questions may be so much older than the newest one: requests wait in queues.
 constexpr int64_t kSlackMicros = 60ll * 1'000'000;
 constexpr size_t kShards = 64;
+constexpr int64_t kLargestPart = 4;   // an entity above this part of the budget is not kept
 constexpr int64_t kEntryBytes = 512;  // about: entry, map and list without the keys
 
 // What is kept of a source's events: what its aggregation views need together.
@@ -418,8 +419,12 @@ absl::StatusOr<std::optional<Version>> EventIndex::State::Load(
   version.tree = editor.Build(events.rows, std::move(events.tombstones));
   version.changed_seq = version.since_seq = known_at;
   Version at_load = version;
-  FinishLoad(key, entry, std::move(version), known_at);
-  Evict();
+  if (static_cast<int64_t>(events.rows.bytes()) > budget_bytes / kLargestPart) {
+    Erase(key, entry.get());
+  } else {
+    FinishLoad(key, entry, std::move(version), known_at);
+    Evict();
+  }
   // A commit under way may be in what was read.
   if (known_at > read_seq) return std::nullopt;
   return at_load;

@@ -30,8 +30,9 @@ struct FactChange {
 // Thread-safe: any number of readers; Apply, Refresh and Forget on one thread (the commit thread).
 class EventIndex {
  public:
-  // Least recently used entities leave when the trees outgrow the budget. `overflows` as in
-  // WindowReader. Pointers outlive the index.
+  // Least recently used entities leave when the trees outgrow the budget; one that would need about
+  // a quarter of it is answered and not kept. `overflows` as in WindowReader. Pointers outlive the
+  // index.
   EventIndex(const KvStore* store, uint64_t budget_bytes, Counter* overflows = nullptr);
   ~EventIndex();
 

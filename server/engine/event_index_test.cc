@@ -66,7 +66,7 @@ TEST_F(EventIndexTest, EqualsTheBruteForceAfterEveryGroup) {
   index.Refresh({{view_}});
   int answers = 0, repeated = 0;
   uint64_t last = 0;
-  for (int64_t now = 2000 * kSecond; now < 4500 * kSecond && !HasFatalFailure();
+  for (int64_t now = 2000 * kSecond; now < 4000 * kSecond && !HasFatalFailure();
        now += 1 + static_cast<int64_t>(random_() % 30) * kSecond) {
     const uint64_t first = last + 1;
     const uint64_t before = last;
@@ -80,7 +80,7 @@ TEST_F(EventIndexTest, EqualsTheBruteForceAfterEveryGroup) {
   }
   EXPECT_EQ(index.entity_count(), 3u);
   EXPECT_GT(answers, 100);
-  EXPECT_GT(repeated, 70);
+  EXPECT_GT(repeated, 50);
 }
 
 TEST_F(EventIndexTest, WhatIsNotLoadedIsOnlyReadByThoseWhoMayWait) {
@@ -129,6 +129,18 @@ TEST_F(EventIndexTest, KeepsToItsBudget) {
   EXPECT_LT(index.entity_count(), 150u);
   EXPECT_FALSE(Ask(plan_, 0, 0, commit, false, &index));  // the least recently used
   EXPECT_TRUE(Ask(plan_, 199, 0, commit, false, &index));
+}
+
+TEST_F(EventIndexTest, OneLargeEntityDoesNotDriveOthersOut) {
+  EventIndex index(store_.get(), 400'000);
+  index.Refresh({{view_}});
+  ASSERT_TRUE(Ask(plan_, 5, 0, 0, true, &index));  // no events
+  uint64_t commit = 0;
+  while (commit < 1000) AddCommit(++commit, 0, 1);
+  CommitGroup(1, commit, 0, &index);
+  EXPECT_TRUE(Ask(plan_, 0, 0, commit, true, &index));
+  EXPECT_FALSE(Ask(plan_, 0, 0, commit, false, &index));
+  EXPECT_TRUE(Ask(plan_, 5, 0, commit, false, &index));
 }
 
 TEST_F(EventIndexTest, FollowsTheCatalog) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "absl/container/inlined_vector.h"
 #include "base/limits.h"
 #include "base/status.h"
 #include "base/strings.h"
@@ -192,7 +193,7 @@ absl::Status AnswerWindows(const WindowPlan& plan, size_t question, Counter* ove
                            WindowSource* source, AggregateRowBuilder* row) {
   Answerer answerer(plan, question, overflows, source, row);
   const size_t fields = plan.view().aggregations.size();
-  std::vector<WindowFold> folds(plan.folds().size());
+  absl::InlinedVector<WindowFold, 16> folds(plan.folds().size());
   for (size_t i = 0; i < folds.size(); ++i) folds[i] = source->Fold(i);
   for (const WindowPlan::Wanted& wanted : plan.wanted()) {
     const WindowFold& fold = folds[wanted.fold];

@@ -9,13 +9,18 @@
 namespace fletch {
 
 WindowArray::WindowArray(const WindowPlan* plan)
-    : plan_(plan), columns_(plan->shape().slots().size()), ranges_(plan->windows().size()) {}
+    : plan_(plan),
+      columns_(plan->shape().slots().size()),
+      oldest_(plan->windows().size()),
+      ranges_(plan->windows().size()) {}
 
 void WindowArray::Load(const EventBlock* events, absl::Span<const FactPlace> tombstones) {
   events_ = events;
   const size_t count = events->size();
   times_.resize(count);
   for (size_t i = 0; i < count; ++i) times_[i] = events->time(i);
+  newest_ = 0;
+  std::fill(oldest_.begin(), oldest_.end(), 0);
   cuts_.clear();
   size_t after = 0;
   for (const FactPlace& tombstone : tombstones) {
@@ -105,19 +110,47 @@ void WindowArray::LoadNumbers(size_t slot_index, Numbers<T>* numbers) {
   }
 }
 
-void WindowArray::Ask(int64_t as_of) {
+// How many events are not after `time`, looked for from a place that is likely near.
+size_t WindowArray::CountUpTo(int64_t time, size_t near) const {
+  if (times_.empty()) return 0;
+  near = std::min(near, times_.size() - 1);
+  size_t low = 0;
+  size_t high = times_.size();
+  if (times_[near] > time) {
+    high = near;
+    for (size_t step = 1; step <= near; step *= 2) {
+      if (times_[near - step] <= time) {
+        low = near - step + 1;
+        break;
+      }
+      high = near - step;
+    }
+  } else {
+    low = near + 1;
+    for (size_t step = 1; near + step < times_.size(); step *= 2) {
+      if (times_[near + step] > time) {
+        high = near + step;
+        break;
+      }
+      low = near + step + 1;
+    }
+  }
   const auto begin = times_.begin();
-  const size_t end =
-      static_cast<size_t>(std::upper_bound(begin, times_.end(), as_of) - times_.begin());
+  return static_cast<size_t>(std::upper_bound(begin + static_cast<ptrdiff_t>(low),
+                                              begin + static_cast<ptrdiff_t>(high), time) -
+                             begin);
+}
+
+void WindowArray::Ask(int64_t as_of) {
+  const size_t end = newest_ = CountUpTo(as_of, newest_);
   const auto cut =
       std::upper_bound(cuts_.begin(), cuts_.end(), as_of,
                        [](int64_t time, const auto& entry) { return time < entry.first; });
   const size_t first = cut == cuts_.begin() ? 0 : std::prev(cut)->second;
   for (size_t i = 0; i < ranges_.size(); ++i) {
     const int64_t after = BoundWindow(as_of, plan_->windows()[i], std::nullopt).after.time;
-    const size_t within =
-        static_cast<size_t>(std::upper_bound(begin, times_.end(), after) - times_.begin());
-    ranges_[i] = {std::min(std::max(first, within), end), end};
+    oldest_[i] = CountUpTo(after, oldest_[i]);
+    ranges_[i] = {std::min(std::max(first, oldest_[i]), end), end};
   }
   for (SlotColumn& column : columns_) column.ints.right.begun = column.floats.right.begun = false;
 }

@@ -79,6 +79,7 @@ class WindowArray : public WindowSource {
   template <typename T>
   void WalkLeft(const Numbers<T>& numbers, size_t begin, int below, NumberPartial<T>* partial);
   uint32_t ParentOf(size_t event) const;
+  size_t CountUpTo(int64_t time, size_t near) const;
   // How many events of the slot are not null among the first `events`, and the n-th of them.
   size_t CountBefore(const SlotColumn& column, size_t events) const {
     return column.nulls ? column.before[events] : events;
@@ -97,9 +98,11 @@ class WindowArray : public WindowSource {
   std::vector<uint32_t> order_;  // gaps, children first
   std::vector<uint32_t> open_;   // scratch of BuildTrie
   std::vector<SlotColumn> columns_;
-  std::vector<std::pair<int64_t, size_t>> cuts_;         // (tombstone's time, first event after it)
-  std::vector<Range> ranges_;                            // of the question, a window
-  std::vector<std::optional<ValueSlide>> value_slides_;  // a fold
+  std::vector<std::pair<int64_t, size_t>> cuts_;  // (tombstone's time, first event after it)
+  size_t newest_ = 0;  // where the question before ended, and its windows began
+  std::vector<size_t> oldest_;
+  std::vector<Range> ranges_;                              // of the question, a window
+  std::vector<std::optional<ValueSlide>> value_slides_;    // a fold
   std::vector<std::optional<BucketSlide>> bucket_slides_;  // a fold
 };
 

@@ -154,8 +154,8 @@ TEST_F(WindowFoldTest, IsTheSameAfterAnyEdits) {
 }
 
 TEST_F(WindowFoldTest, IsTheSameInLargeTrees) {
-  for (uint64_t commit = 1; commit <= 6000; ++commit) Edit(commit);
-  Compare(60);
+  for (uint64_t commit = 1; commit <= 4000; ++commit) Edit(commit);
+  Compare(30);
 }
 
 TEST_F(WindowFoldTest, PruningTakesOutWhatIsOld) {
