@@ -314,10 +314,11 @@ v1::TrainingSet DescribeSet(const v1::TrainingSetRecord& record, const FeaturePl
   set.set_min_timestamp_micros(record.min_timestamp_micros());
   set.set_max_timestamp_micros(record.max_timestamp_micros());
   set.set_digest(record.digest());
-  set.set_engine_version(
-      record.expression_engine().empty()
-          ? StrCat("fletch ", record.fletch_version())
-          : StrCat("fletch ", record.fletch_version(), ", ", record.expression_engine()));
+  std::string version = StrCat("fletch ", record.fletch_version());
+  if (!record.expression_engine().empty()) {
+    version += StrCat("; expressions: ", record.expression_engine());
+  }
+  set.set_engine_version(std::move(version));
   if (!readable.ok()) set.set_unreadable(std::string(FromAbsl(readable.message())));
   return set;
 }
