@@ -102,7 +102,7 @@ class SpinePass::Piece {
   absl::Status Check() {
     pass_->bytes_ += found_->bytes() - counted_;
     counted_ = found_->bytes();
-    if (stretch_.row_count > 1 && pass_->bytes_ > 2 * limits::kJoinPassBytes) {
+    if (stretch_.row_count > 1 && pass_->bytes_ > 2 * pass_->byte_limit_) {
       pass_->too_large_ = true;
     }
     if (pass_->too_large_) return absl::CancelledError("too large");  // seen by Find alone
@@ -159,12 +159,13 @@ class SpinePass::Piece {
 };
 
 SpinePass::SpinePass(const FeaturePlan& plan, const ReadSources& sources, WorkSharing* workers,
-                     absl::Span<const Horizon> horizons, size_t row_count)
+                     absl::Span<const Horizon> horizons, size_t row_count, size_t byte_limit)
     : plan_(plan),
       sources_(sources),
       workers_(workers),
       horizons_(horizons),
       row_count_(row_count),
+      byte_limit_(byte_limit),
       cells_(horizons.size()) {
   for (auto& cells : cells_) cells.resize(row_count);
 }

@@ -70,11 +70,11 @@ class SpinePass {
  public:
   // `horizons`: a plan's, view by view in its order (Flat). All outlive the pass.
   SpinePass(const FeaturePlan& plan, const ReadSources& sources, WorkSharing* workers,
-            absl::Span<const Horizon> horizons, size_t row_count);
+            absl::Span<const Horizon> horizons, size_t row_count, size_t byte_limit);
 
   // Finds what every view says of every row; rows before a view's horizon are kOutOfRetention. Ends
-  // with false when what was found outgrows limits::kJoinPassBytes twice over and there is more
-  // than one row: ask for fewer. Errors as FactReader's and WindowReader's.
+  // with false when what was found outgrows the limit twice over and there is more than one row:
+  // ask for fewer. Errors as FactReader's and WindowReader's.
   absl::StatusOr<bool> Find(const SpineStretch& stretch, const Call& call);
 
   // What view `flat` (counted over all groups) says of rows [begin, begin + out.size()).
@@ -93,6 +93,7 @@ class SpinePass {
   WorkSharing* const workers_;
   const absl::Span<const Horizon> horizons_;
   const size_t row_count_;
+  const size_t byte_limit_;
   std::vector<std::vector<FoundRows::Cell>> cells_;  // by view; by row
   std::vector<std::unique_ptr<FoundRows>> found_;    // of all pieces
   std::atomic<size_t> bytes_{0};

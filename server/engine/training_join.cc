@@ -90,7 +90,8 @@ class SpineJoin final : public JoinedSpine {
     Pass(const SpineJoin& join, std::vector<Horizon> of_views, size_t first, size_t count)
         : first_row(first),
           horizons(std::move(of_views)),
-          found(join.plan(), join.sources_, join.workers_, horizons, count),
+          found(join.plan(), join.sources_, join.workers_, horizons, count,
+                join.request_.pass_bytes),
           rows_left(count) {}
     size_t end() const { return first_row + found.row_count(); }
 
@@ -182,15 +183,14 @@ class SpineJoin final : public JoinedSpine {
 
   absl::StatusOr<std::shared_ptr<Pass>> FindPass(size_t row, const Call& call)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-    size_t limit =
-        std::clamp<size_t>(limits::kJoinPassBytes / bytes_per_row_, 1, limits::kJoinPassRows);
+    size_t limit = std::clamp<size_t>(request_.pass_bytes / bytes_per_row_, 1, request_.pass_rows);
     for (;;) {
       RETURN_IF_ERROR(call.Check());
       auto pass = std::make_shared<Pass>(*this, Horizons(), row, EndOfPass(row, limit) - row);
       ASSIGN_OR_RETURN(const bool fits, pass->found.Find(StretchOf(*pass), call));
       if (!fits) {
         limit = std::max<size_t>(1, pass->found.row_count() / 4);
-        bytes_per_row_ = limits::kJoinPassBytes / limit;
+        bytes_per_row_ = request_.pass_bytes / limit;
         continue;
       }
       // Facts behind a horizon that was raised meanwhile may be gone.

@@ -9,6 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "base/call.h"
+#include "base/limits.h"
 #include "server/engine/engine.h"
 #include "server/engine/feature_plan.h"
 #include "server/engine/snapshot.h"
@@ -24,11 +25,13 @@ struct SpineJoinRequest {
   bool event_times = false;
   bool mark_out_of_range = false;
   uint64_t rows_before = 0;  // of the same read: errors count a spine's rows from its first
+  // What is held at a time: spine rows; bytes found for them, about.
+  size_t pass_rows = limits::kJoinPassRows;
+  size_t pass_bytes = limits::kJoinPassBytes;
 };
 
 // Rows are sorted by key together, and each view is asked in that order by several threads: about
-// 1 µs a row and view. What is found of limits::kJoinPassRows rows or about
-// limits::kJoinPassBytes is held at a time, so the work may go on in Batch. Errors as
+// 1 µs a row and view. More than a pass holds is found when Batch asks for it. Errors as
 // HistoricalRead::Join. What the pointers point to outlives the answer.
 absl::StatusOr<std::unique_ptr<JoinedSpine>> JoinSpine(const ReadSources& sources,
                                                        WorkSharing* workers,
