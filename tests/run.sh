@@ -76,6 +76,7 @@ fuzz() { step "fuzz" "$python" tests/fuzz/wire_fuzz.py "${budget[@]}"; }
 e2e() {
   step "e2e: includes" "$python" tests/e2e/includes_test.py
   step "e2e: grpcurl" "$python" tests/e2e/grpcurl_test.py
+  step "e2e: Arrow Flight" "$python" tests/flight/flight_test.py
   step "e2e: python client" env FLETCH_REQUIRE_DAEMON=1 clients/python/tests/check.sh
   step "e2e: fletchctl" clients/fletchctl/tests/ctl_e2e.sh build/release/bin/fletchd build/release/bin/fletchctl
   step "e2e: C++ client" clients/cpp/tests/install_test.sh build/release

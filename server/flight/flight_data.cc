@@ -6,6 +6,7 @@
 
 #include <cstring>
 #include <string>
+#include <utility>
 
 #include "base/status.h"
 #include "base/strings.h"
@@ -15,6 +16,7 @@ namespace {
 
 using google::protobuf::io::CodedOutputStream;
 
+constexpr size_t kAlignment = 8;  // of buffers; Arrow warns of less
 constexpr uint32_t kBodyTag = flight::FlightData::kDataBodyFieldNumber << 3 | 2;
 
 }  // namespace
@@ -27,13 +29,24 @@ grpc::ByteBuffer SchemaData(std::string_view header) {
 }
 
 grpc::ByteBuffer BatchData(const IpcBatchWriter& batch, std::string_view app_metadata) {
-  flight::FlightData front;
-  front.set_data_header(batch.Header());
-  front.set_app_metadata(std::string(app_metadata));
-  const size_t front_size = front.ByteSizeLong();
   const auto body_size = static_cast<uint32_t>(batch.body_size());
-  const size_t size = front_size + CodedOutputStream::VarintSize32(kBodyTag) +
-                      CodedOutputStream::VarintSize32(body_size) + body_size;
+  const size_t tag_size =
+      CodedOutputStream::VarintSize32(kBodyTag) + CodedOutputStream::VarintSize32(body_size);
+  // Zeros behind a FlatBuffer say nothing; with them the body begins on a boundary of the message,
+  // and so, mostly, of the client's memory.
+  std::string header = batch.Header();
+  flight::FlightData front;
+  front.set_app_metadata(std::string(app_metadata));
+  const size_t around = front.ByteSizeLong() + tag_size + 1;
+  while ((around + CodedOutputStream::VarintSize32(static_cast<uint32_t>(header.size())) +
+          header.size()) %
+             kAlignment !=
+         0) {
+    header.push_back('\0');
+  }
+  front.set_data_header(std::move(header));
+  const size_t front_size = front.ByteSizeLong();
+  const size_t size = front_size + tag_size + body_size;
   grpc::Slice slice(size);
   uint8_t* out = const_cast<uint8_t*>(slice.begin());
   out = front.SerializeWithCachedSizesToArray(out);

@@ -103,7 +103,7 @@ class FlightRpc final : public RawService {
   grpc::ServerUnaryReactor* GetFlightInfo(Context* context, const Bytes* in, Bytes* out) override {
     RpcHost* host = get_flight_info_.host();
     return Serve<flight::FlightDescriptor, flight::FlightInfo>(
-        &get_flight_info_, RunOn::kJoin, context, in, out,
+        &get_flight_info_, RunOn::kRead, context, in, out,
         [host](const flight::FlightDescriptor& descriptor, const Call& call,
                flight::FlightInfo* info) -> absl::Status {
           absl::StatusOr<Described> described = Describe(host, descriptor, call);
@@ -119,7 +119,7 @@ class FlightRpc final : public RawService {
   grpc::ServerUnaryReactor* GetSchema(Context* context, const Bytes* in, Bytes* out) override {
     RpcHost* host = get_schema_.host();
     return Serve<flight::FlightDescriptor, flight::SchemaResult>(
-        &get_schema_, RunOn::kJoin, context, in, out,
+        &get_schema_, RunOn::kRead, context, in, out,
         [host](const flight::FlightDescriptor& descriptor, const Call& call,
                flight::SchemaResult* result) -> absl::Status {
           absl::StatusOr<Described> described = Describe(host, descriptor, call);

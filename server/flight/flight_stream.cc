@@ -202,7 +202,7 @@ void FlightStream::WorkOnNext() {
       input.push_back(std::move(inputs_.front()));
       inputs_.pop_front();
     }
-    closed = input.empty() && inputs_.empty() && client_closed_;
+    closed = next_ == Next::kInput && input.empty() && client_closed_;
     if (!input.empty()) Pump();  // there is room to read again
   }
   const absl::Status alive = call_.Check();

@@ -31,6 +31,17 @@ absl::StatusOr<grpc::ByteBuffer> Acknowledgement(const WriteReceipt& receipt) {
   return grpc::ByteBuffer(&slice, 1);
 }
 
+// A stream has one batch a commit, and its users know nothing of requests: "batches[0].columns.x"
+// is their "columns.x".
+absl::Status WithoutBatch(const absl::Status& status) {
+  constexpr std::string_view kBatch = "batches[0].";
+  const std::string field = ErrorField(status);
+  if (field.substr(0, kBatch.size()) != kBatch) return status;
+  return WithRetryAfterMs(MakeError(status.code(), ErrorReason(status), FromAbsl(status.message()),
+                                    field.substr(kBatch.size())),
+                          ErrorRetryAfterMs(status));
+}
+
 // Of one message's rows, one commit a step.
 class PutStream final : public FlightStream {
  public:
@@ -90,8 +101,8 @@ class PutStream final : public FlightStream {
     auto self = std::static_pointer_cast<PutStream>(shared_from_this());
     host()->engine()->Write(
         *std::move(request), call(), [self, place, where](absl::StatusOr<WriteReceipt> receipt) {
-          self->Answer(
-              place, receipt.ok() ? Acknowledgement(*receipt) : ForFlight(receipt.status(), where));
+          self->Answer(place, receipt.ok() ? Acknowledgement(*receipt)
+                                           : ForFlight(WithoutBatch(receipt.status()), where));
         });
     return absl::OkStatus();
   }

@@ -10,6 +10,9 @@ namespace fletch {
 namespace {
 
 constexpr int64_t kRetryFullMs = 50;
+// Kinds of streams that each may have max_streams open.
+constexpr size_t kWriteStreams = 2;  // WriteStream, DoPut
+constexpr size_t kJoinStreams = 4;   // GetHistoricalFeatures, CreateTrainingSet, DoExchange, DoGet
 constexpr int kOperateThreads = 2;  // so that an erasure does not wait for a compaction
 constexpr size_t kOperateQueue = 64;
 
@@ -28,8 +31,9 @@ RpcHost::RpcHost(const RpcOptions& options, MetricRegistry* metrics, const Clock
       clock_(clock),
       admission_(options.max_in_flight, options.max_in_flight_bytes),
       read_("read", options.read_threads, options.read_queue),
-      write_("write", options.write_threads, options.write_queue + options.max_streams),
-      join_("join", options.join_threads, options.max_streams),
+      write_("write", options.write_threads,
+             options.write_queue + kWriteStreams * options.max_streams),
+      join_("join", options.join_threads, kJoinStreams * options.max_streams),
       operate_("operate", kOperateThreads, kOperateQueue) {
   metrics->AddGauge("fletch_requests_in_flight",
                     "Calls and streams that were let in and not answered yet", {},

@@ -18,7 +18,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from readme_test import ROOT, Runner, matches, steps_of
 from support.daemon import BINARY, Daemon
 
-PAGES = [ROOT / "docs/point-in-time.md"]
+PAGES = [ROOT / "docs/point-in-time.md", ROOT / "docs/flight.md"]
 
 
 def run_page(path: pathlib.Path, client: pathlib.Path) -> tuple[int, int]:

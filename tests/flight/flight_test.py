@@ -31,6 +31,10 @@ def spine(table: pa.Table) -> pa.Table:
     return table.select(["id", "event_timestamp"])
 
 
+def rows_from(table: pa.Table, first: int, count: int) -> pa.Table:
+    return table.filter(pa.array(first <= i < first + count for i in table["id"].to_pylist()))
+
+
 def same(name: str, got: list[Any], want: list[Any]) -> None:
     if name in ("f_bytes",):  # a dictionary of bytes comes back plain
         got = [None if v is None else bytes(v) for v in got]
@@ -45,8 +49,7 @@ def round_trip(source: str, first: int) -> Callable[[Daemon, Client], None]:
         refs = [f"types:{name}" for name in tables.ROWS]
         joined = client.join(spine(table), join_command(refs, statuses=True))
         assert joined.num_rows == tables.COUNT
-        history = client.get(history_ticket("types")).filter(pa.compute.field("id") >= first)
-        history = history.filter(pa.compute.field("id") < first + tables.COUNT).sort_by("id")
+        history = rows_from(client.get(history_ticket("types")), first, tables.COUNT)
         for name, want in tables.ROWS.items():
             assert joined.schema.field(f"types:{name}").type == tables.arrow_type(name), joined.schema
             assert history.schema.field(name).type == tables.arrow_type(name), history.schema
@@ -154,6 +157,19 @@ def event_timestamps_come_once_a_view_and_role(_: Daemon, client: Client) -> Non
     assert of["numbers:x0"][b"event_timestamp_column"] == b"numbers:x1__event_timestamp"
     assert joined["types:f_int64__event_timestamp"].to_pylist() == tables.keys(50_000)[1]
     assert joined["numbers:x1__event_timestamp"].to_pylist() == [None] * 3
+
+
+@check
+def each_window_has_its_own_event_timestamp(_: Daemon, client: Client) -> None:
+    times = pa.timestamp("us", "UTC")
+    rows = pa.table({"word": ["window"] * 2, "n": [1, 2], "event_timestamp": pa.array([at(0), at(600)], times)})
+    client.put(rows, put_command("words"))
+    spine = pa.table({"word": ["window"] * 2, "event_timestamp": pa.array([at(630), at(700)], times)})
+    joined = client.join(spine, join_command(["minutes:sum_60", "words:n", "minutes:sum_3600"], times=True))
+    assert joined.to_pydict() == {
+        "minutes:sum_60": [2, None], "words:n": [2, 2], "minutes:sum_3600": [3, 3],
+        "minutes:sum_60__event_timestamp": [at(600), None], "words:n__event_timestamp": [at(600)] * 2,
+        "minutes:sum_3600__event_timestamp": [at(600)] * 2}, joined.to_pydict()
 
 
 @check

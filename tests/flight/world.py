@@ -42,9 +42,14 @@ def declare(stubs: Any) -> None:
     asks = wire.registry.Object(on_demand_feature_view=wire.registry.OnDemandFeatureView(
         name="asks", inputs=["types"], request=[wire.registry.RequestField(name="hour", type=value_type("INT64"))],
         fields=[wire.registry.OnDemandField(name="late", type=value_type("BOOL"), sql="f_int64 > 0 AND hour > 20")]))
+    minute = wire.registry.AggregationView(name="minutes", source="words")
+    for seconds in (60, 3600):
+        window = minute.aggregations.add(name=f"sum_{seconds}", column="n", function=wire.registry.SUM)
+        window.window.seconds = seconds
+    windows = wire.registry.Object(aggregation_view=minute)
     stubs.registry.Apply(wire.registry.ApplyRequest(project=PROJECT, objects=[
         *entities, _view("types", "id", every), _view("numbers", "id", numbers),
-        _view("words", "word", [field(name="n", type=value_type("INT64"))]), asks]), timeout=30)
+        _view("words", "word", [field(name="n", type=value_type("INT64"))]), asks, windows]), timeout=30)
 
 
 def put_command(view: str, **options: Any) -> bytes:

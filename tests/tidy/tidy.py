@@ -39,7 +39,7 @@ FOREIGN: list[tuple[str, str, list[str]]] = [
     ("SQLite", r"<sqlite3\.h>", ["server/engine/sql_session.cc", "server/engine/expression_witness_test.cc"]),
     ("yaml-cpp", r"<yaml-cpp/", ["server/", "clients/fletchctl/"]),
     ("prometheus", r"<prometheus/", ["base/metrics.cc", "server/"]),
-    ("gRPC", r"[<\"](grpc|grpcpp|grpc\+\+)/|\.grpc\.pb\.h", ["server/rpc/", "server/daemon", "clients/"]),
+    ("gRPC", r"[<\"](grpc|grpcpp|grpc\+\+)/|\.grpc\.pb\.h", ["server/rpc/", "server/flight/", "server/daemon", "clients/"]),
 ]
 ONE_FILE = {"RocksDB", "SQLite", "hnswlib", "prometheus"}
 CODE = (".cc", ".h")
