@@ -6,7 +6,7 @@
 #include <random>
 #include <thread>
 
-#include "server/engine/window_testing.h"
+#include "server/engine/window_oracle_testing.h"
 #include "storage/memory_kv_store.h"
 #include "storage/seed_testing.h"
 
@@ -132,7 +132,7 @@ TEST_F(EventIndexTest, KeepsToItsBudget) {
 }
 
 TEST_F(EventIndexTest, OneLargeEntityDoesNotDriveOthersOut) {
-  EventIndex index(store_.get(), 400'000);
+  EventIndex index(store_.get(), 200'000);
   index.Refresh({{view_}});
   ASSERT_TRUE(Ask(plan_, 5, 0, 0, true, &index));  // no events
   uint64_t commit = 0;

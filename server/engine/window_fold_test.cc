@@ -7,7 +7,7 @@
 #include <random>
 
 #include "server/engine/window_array.h"
-#include "server/engine/window_testing.h"
+#include "server/engine/window_oracle_testing.h"
 #include "server/engine/window_tree.h"
 #include "storage/seed_testing.h"
 

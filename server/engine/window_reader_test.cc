@@ -5,7 +5,7 @@
 #include <random>
 
 #include "base/limits.h"
-#include "server/engine/window_testing.h"
+#include "server/engine/window_oracle_testing.h"
 #include "storage/memory_kv_store.h"
 #include "storage/seed_testing.h"
 
