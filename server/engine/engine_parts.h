@@ -25,8 +25,7 @@
 
 namespace fletch {
 
-// In the order in which they are made; they go in the reverse order, so the commit thread ends
-// before what it feeds. `erasures` is used by the commit thread, but only while requests come.
+// They go in the reverse order, so the commit thread ends before what it feeds.
 struct Engine::Parts {
   std::unique_ptr<KvStore> store;
   const Clock* clock;
@@ -40,9 +39,9 @@ struct Engine::Parts {
   Counter* window_overflows = nullptr;
   PlanCache plans;
   std::unique_ptr<WorkSharing> join_workers;
+  std::unique_ptr<Erasures> erasures;  // the commit thread asks it to the last
   std::unique_ptr<CommitPipeline> pipeline;
   std::unique_ptr<Maintenance> maintenance;
-  std::unique_ptr<Erasures> erasures;
   std::unique_ptr<ParityChecker> parity_checker;
   std::unique_ptr<ParitySampler> parity_sampler;
 

@@ -5,6 +5,8 @@
 #include <thread>
 
 #include "server/engine/engine_world_testing.h"
+#include "server/engine/erasure_ledger.h"
+#include "server/engine/key_hash.h"
 #include "storage/entity_key.h"
 
 namespace fletch {
@@ -274,6 +276,48 @@ TEST_F(ErasureTest, AFailureInBetweenIsMadeGoodBeforeTheNextWrite) {
     EXPECT_EQ(**Online(kUser), (WorldRow{9, std::nullopt, 7.5}));
     ASSERT_TRUE(Erase({kUser}).ok());
   }
+}
+
+// storage/FORMAT.md, Meta.
+TEST(ErasureLedgerTest, Bytes) {
+  auto store = NewMemoryKvStore();
+  PendingErasure pending{.entity_id = 5, .entity_key = "KEY", .receipt = {}};
+  pending.receipt.set_id(258);
+  KvBatch batch;
+  AddPendingErasure(pending, &batch);
+  AddReceipt(pending.receipt, &batch);
+  ASSERT_TRUE(store->Write(batch, true).ok());
+  const std::string id("\0\0\0\0\0\0\1\2", 8), receipt("\x08\x82\x02");
+  EXPECT_EQ(**store->Get(Family::kMeta, "erasure/" + id), receipt);
+  EXPECT_EQ(**store->Get(Family::kMeta, "erasing/" + id),
+            std::string("\0\0\0\5\0\0\0\3KEY", 11) + receipt);
+  auto read = ReadPendingErasures(*store);
+  ASSERT_TRUE(read.ok()) << read.status();
+  ASSERT_EQ(read->size(), 1u);
+  EXPECT_EQ((*read)[0].entity_id, 5u);
+  EXPECT_EQ((*read)[0].entity_key, "KEY");
+  EXPECT_EQ((*read)[0].receipt.id(), 258u);
+  EXPECT_EQ(LastErasureId(*store).value(), 258u);
+  // Cut short, it is damage and not another erasure.
+  for (const size_t bytes : {7u, 10u}) {
+    KvBatch cut;
+    cut.Put(Family::kMeta, "erasing/" + id,
+            (std::string("\0\0\0\5\0\0\0\3KEY", 11) + receipt).substr(0, bytes));
+    ASSERT_TRUE(store->Write(cut, true).ok());
+    EXPECT_EQ(ReadPendingErasures(*store).status().code(), absl::StatusCode::kDataLoss);
+  }
+}
+
+TEST(KeyHasherTest, OneHashAKeyInOneFolder) {
+  auto store = NewMemoryKvStore(), other = NewMemoryKvStore();
+  auto hasher = KeyHasher::Open(store.get());
+  ASSERT_TRUE(hasher.ok()) << hasher.status();
+  const std::string hash = (*hasher)->Hash("p", "user", "key");
+  EXPECT_EQ(hash.size(), 16u);
+  EXPECT_EQ((*KeyHasher::Open(store.get()))->Hash("p", "user", "key"), hash);
+  EXPECT_NE((*KeyHasher::Open(other.get()))->Hash("p", "user", "key"), hash);
+  EXPECT_NE((*hasher)->Hash("p", "use", "rkey"), hash);
+  EXPECT_NE((*hasher)->Hash("pu", "ser", "key"), hash);
 }
 
 // Readers and writers run beside erasures, with folding under way: a reader never sees an entity

@@ -115,6 +115,21 @@ TEST_F(MergeTest, ARepeatedRequestIsOneCommit) {
   EXPECT_EQ(**Online(1), (WorldRow{3, "y", 7.5}));
 }
 
+TEST_F(MergeTest, AStopCommitsWhatWasAccepted) {
+  std::vector<Future> futures;
+  for (int64_t i = 0; i < 200; ++i) {
+    futures.push_back(StartWrite(
+        {ToBatch({.user = 1, .event_time = kNow + i, .a = i, .b = std::nullopt}, i % 2 == 0)}));
+  }
+  Open();
+  for (Future& future : futures) {
+    const auto receipt = future.get();
+    EXPECT_TRUE(receipt.ok()) << receipt.status();
+  }
+  clock_.Advance(200);
+  EXPECT_EQ((**Online(1)).a, 199);
+}
+
 // Random writes, many under way at once so that they share groups, deletions and retractions.
 TEST_F(MergeTest, EqualsAPlainLoop) {
   std::mt19937_64 random = SeededRandom();

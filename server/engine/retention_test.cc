@@ -179,6 +179,24 @@ TEST_F(RetentionTest, TheBackgroundRaisesHorizonsByItself) {
   EXPECT_EQ(**Online(1), (WorldRow{2, std::nullopt, 7.5}));
 }
 
+// storage/FORMAT.md, Meta.
+TEST(HorizonsTest, Bytes) {
+  auto store = NewMemoryKvStore();
+  auto horizons = Horizons::Open(store.get());
+  ASSERT_TRUE(horizons.ok()) << horizons.status();
+  ASSERT_TRUE((*horizons)->Raise(store.get(), 3, {100 * 1'000'000, 7}).ok());
+  const std::string key("horizon/\0\0\0\3", 12);
+  EXPECT_EQ(**store->Get(Family::kMeta, key),
+            std::string("\x80\0\0\0\x05\xF5\xE1\0\0\0\0\0\0\0\0\x07", 16));
+  // Neither bound goes back.
+  ASSERT_TRUE((*horizons)->Raise(store.get(), 3, {0, 9}).ok());
+  auto again = Horizons::Open(store.get());
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ((*again)->Of(3).time, 100 * 1'000'000);
+  EXPECT_EQ((*again)->Of(3).floor, 9u);
+  EXPECT_EQ((*again)->Of(4).time, INT64_MIN);
+}
+
 TEST(HorizonsTest, DamageIsDataLoss) {
   auto store = NewMemoryKvStore();
   KvBatch batch;
