@@ -378,9 +378,7 @@ void CommitPipeline::ApplyFacts(const Group& group) {
         changes.push_back({view->schema.view_id, &fact.identity, fact.form, fact.row});
       }
     }
-    if (!changes.empty()) {
-      targets_.events->Apply(member.receipt.commit_seq, group.commit_time, changes);
-    }
+    targets_.events->Apply(member.receipt.commit_seq, group.commit_time, changes);
   }
   MutexLock lock(&mu_);
   for (const auto& [view_id, count] : counts) facts_committed_[view_id] += count;

@@ -66,6 +66,7 @@ absl::Status Engine::Parts::RefreshDerived() {
 // The pipeline and what works through it.
 absl::Status Engine::Parts::StartCommits(MetricRegistry* metrics) {
   ASSIGN_OR_RETURN(CommitState state, OpenCommitLog(store.get()));
+  events->Apply(state.last_seq, state.last_time, {});
   pipeline = std::make_unique<CommitPipeline>(
       store.get(),
       CommitTargets{catalog.get(), horizons.get(), online.get(), collections.get(), events.get(),
@@ -105,10 +106,8 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Open(std::unique_ptr<KvStore> st
   ASSIGN_OR_RETURN(p->training_sets, TrainingSetStore::Open(p->store.get()));
   p->online = std::make_unique<OnlineTable>(options.online_budget_bytes);
   p->collections = std::make_unique<Collections>(p->store.get(), clock);
-  p->events = std::make_unique<EventIndex>(
-      p->store.get(), options.window_budget_bytes,
-      metrics->GetCounter("fletch_window_sum_overflows_total",
-                          "Sums of INT64 windows that overflowed and were answered NULL_VALUE."));
+  p->events = std::make_unique<EventIndex>(p->store.get(), options.window_budget_bytes,
+                                           p->window_overflows);
   RETURN_IF_ERROR(p->LoadLatest());
   RETURN_IF_ERROR(p->RefreshDerived());
   RETURN_IF_ERROR(p->StartCommits(metrics));

@@ -43,9 +43,10 @@ class EventIndex {
   // Whether Apply wants this view's facts. Cheap.
   bool IsSource(ViewId view_id) const;
 
-  // Call it for every commit that has facts of a source, in commit order, after the facts are
-  // written to the store and before the commit is published to readers. Facts of other views are
-  // passed over. `commit_time` moves what is pruned.
+  // Call it for every commit, in commit order, after its facts are written to the store and before
+  // it is published to readers; and once at start for the newest commit that is stored, without
+  // facts: what is loaded holds all commits that were named here. Facts of other views than sources
+  // are passed over. `commit_time` moves what is pruned.
   void Apply(uint64_t commit_seq, int64_t commit_time, absl::Span<const FactChange> facts);
 
   // Erased: drops the entity. Call it after its facts left the store.

@@ -146,7 +146,9 @@ class Answerer {
       }
       default: {  // variance and stddev
         if (partial.count < 2) return;
-        const double variance = nan ? kNaN : OneNaN(partial.m2 / (count - 1));
+        // Of an infinite value there is no distance from the mean.
+        const bool finite = std::isfinite(static_cast<double>(partial.sum));
+        const double variance = finite ? OneNaN(partial.m2 / (count - 1)) : kNaN;
         const bool root = aggregation.function == AggregateFunction::kStddev;
         return row_->Set(field_, root ? std::sqrt(variance) : variance);
       }

@@ -20,6 +20,7 @@ from model.questions import Questions
 from model.shrink import describe, shrink
 from model.world import World, now
 from model.writer import Writer
+from oracle.oracle import OnDemandView, View, WindowView
 from support import spec
 from support.budget import Budget, add_arguments
 from support.daemon import Daemon
@@ -42,13 +43,21 @@ def restart(daemon: Daemon, rng: random.Random) -> None:
     daemon.start()
 
 
+def read_by(world: World, name: str) -> list[View]:
+    """The view, and those it reads."""
+    view = world.oracle.views[name]
+    below = [view.source] if isinstance(view, WindowView) else view.inputs if isinstance(view, OnDemandView) else []
+    return [view] + [v for other in below for v in read_by(world, other)]
+
+
 def report(daemon: Daemon, world: World, questions: Questions) -> None:
     for m in questions.mismatches[:MAX_REPORTED]:
         print(f"\nMISMATCH in project {world.project}: {m.what}\n  entity {m.key}\n  expected {m.expected}\n"
               f"  got      {m.got}", flush=True)
         if m.view:
-            facts = world.oracle.facts[m.view].get(m.key, [])
-            print(f"  view {world.oracle.views[m.view]}\n  its facts of this entity:\n{describe(facts)}")
+            for view in read_by(world, m.view):
+                facts = world.oracle.facts[view.name].get(m.key, [])
+                print(f"  view {view}\n  its facts of this entity:\n{describe(facts)}")
             print(shrink(daemon.stubs, world, m), flush=True)
 
 

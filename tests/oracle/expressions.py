@@ -94,7 +94,7 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 
 
 def _abs(value: Any) -> Any:
-    return None if value is None else _checked(abs(value))
+    return None if value is None else _checked(-value if value < 0 else value)  # so -0.0 stays
 
 
 def _extreme(choose: Callable) -> Callable:
@@ -105,7 +105,7 @@ _FUNCTIONS: dict[str, Callable] = {
     "abs": _abs,
     "coalesce": lambda *v: next((x for x in v if x is not None), None),
     "nullif": lambda a, b: None if a is not None and b is not None and a == b else a,
-    "min": _extreme(min), "max": _extreme(max),
+    "min": _extreme(lambda v: min(reversed(v))), "max": _extreme(max),  # of equal ones the last, the first: -0.0 = 0.0
     "length": lambda v: None if v is None else len(v.split("\0")[0]),
     "upper": lambda v: None if v is None else "".join(c.upper() if c.isascii() else c for c in v),
 }
@@ -137,8 +137,10 @@ def evaluate(tree: Tree, value_of: Callable[[Tree], Any]) -> Any:
     values = [evaluate(p, value_of) for p in parts]
     if kind in _FUNCTIONS:
         return _FUNCTIONS[kind](*values)
+    if kind == "neg" and parts[0][0] == "literal":
+        return _checked(-values[0])  # a negative literal: -0.0 is one
     if kind == "neg":
-        return None if values[0] is None else _checked(-values[0])
+        return _arithmetic("-", 0, values[0])  # so of 0.0 it is 0.0
     if kind in ("+", "-", "*", "/", "%"):
         return _arithmetic(kind, *values)
     if kind == "||":
