@@ -165,8 +165,8 @@ def fletch_answers(stubs: Any, refs: list[str], spine: pa.Table, known_at: int) 
 
 
 _SQL = {"COUNT": "count({c})", "SUM": "sum({c})", "MEAN": "avg({c})", "MIN": "min({c})", "MAX": "max({c})",
-        "VARIANCE": "var_samp({c})", "STDDEV": "stddev_samp({c})", "COUNT_DISTINCT": "count(DISTINCT {c})",
-        "FIRST": "arg_min({c}, o) FILTER ({c} IS NOT NULL)", "LAST": "arg_max({c}, o) FILTER ({c} IS NOT NULL)"}
+        "VARIANCE": "var_samp({c})", "STDDEV": "stddev_samp({c})", "COUNT_DISTINCT": "nullif(count(DISTINCT {c}), 0)",
+        "FIRST": "arg_min({c}, f.o) FILTER ({c} IS NOT NULL)", "LAST": "arg_max({c}, f.o) FILTER ({c} IS NOT NULL)"}
 
 
 def duck_stored(duck: Any) -> pa.Table:
