@@ -13,7 +13,7 @@ constexpr int64_t kRetryFullMs = 50;
 // Kinds of streams that each may have max_streams open.
 constexpr size_t kWriteStreams = 2;  // WriteStream, DoPut
 constexpr size_t kJoinStreams = 4;   // GetHistoricalFeatures, CreateTrainingSet, DoExchange, DoGet
-constexpr int kOperateThreads = 2;  // so that an erasure does not wait for a compaction
+constexpr int kOperateThreads = 2;   // so that an erasure does not wait for a compaction
 constexpr size_t kOperateQueue = 64;
 
 void AddQueueGauge(MetricRegistry* metrics, const std::string& name, const Executor* executor) {
