@@ -115,6 +115,8 @@ TEST(VectorCollectionTest, EqualsABruteForceOverRandomHistories) {
         rebuilds += world.collection->buffered_vectors() < rows ? 1 : 0;
       } else if (action == 64) {
         world.Reload();
+      } else if (action == 65) {
+        world.Erase(static_cast<int>(random() % options.entities));
       } else if (world.seq > 0) {
         const VectorQuery query = RandomQuery(world, random);
         const absl::StatusOr<VectorAnswer> answer = world.collection->Search(query, Call());

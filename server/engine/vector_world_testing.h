@@ -15,6 +15,7 @@
 #include "index/distance.h"
 #include "server/engine/vector_collection.h"
 #include "storage/entity_key.h"
+#include "storage/fact_maintenance.h"
 #include "storage/fact_oracle_testing.h"
 #include "storage/memory_kv_store.h"
 
@@ -98,6 +99,16 @@ struct VectorWorld {
       latest = {state, event_time, commit, seq, row};
       collection->Apply(key, latest, now);
     }
+  }
+
+  // The entity never was.
+  void Erase(int entity) {
+    const std::string key = Key(entity);
+    ++seq;
+    ASSERT_TRUE(EraseEntity(store.get(), view->schema, key).ok());
+    facts.erase(key);
+    latests.erase(key);
+    collection->Erase(key);
   }
 
   // A collection as after a restart.
