@@ -17,10 +17,9 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from model import parity
 from model.questions import Questions
-from model.shrink import describe, shrink
+from model.shrink import describe, shrink, with_inputs
 from model.world import World, now
 from model.writer import Writer
-from oracle.oracle import OnDemandView, View, WindowView
 from support import spec
 from support.budget import Budget, add_arguments
 from support.daemon import Daemon
@@ -43,19 +42,12 @@ def restart(daemon: Daemon, rng: random.Random) -> None:
     daemon.start()
 
 
-def read_by(world: World, name: str) -> list[View]:
-    """The view, and those it reads."""
-    view = world.oracle.views[name]
-    below = [view.source] if isinstance(view, WindowView) else view.inputs if isinstance(view, OnDemandView) else []
-    return [view] + [v for other in below for v in read_by(world, other)]
-
-
 def report(daemon: Daemon, world: World, questions: Questions) -> None:
     for m in questions.mismatches[:MAX_REPORTED]:
         print(f"\nMISMATCH in project {world.project}: {m.what}\n  entity {m.key}\n  expected {m.expected}\n"
               f"  got      {m.got}", flush=True)
         if m.view:
-            for view in read_by(world, m.view):
+            for view in with_inputs(world, m.view):
                 facts = world.oracle.facts[view.name].get(m.key, [])
                 print(f"  view {view}\n  its facts of this entity:\n{describe(facts)}")
             print(shrink(daemon.stubs, world, m), flush=True)

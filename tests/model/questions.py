@@ -20,7 +20,7 @@ class Mismatch:
     key: Optional[Key]
     expected: Any
     got: Any
-    cell: Optional[tuple] = None  # (field, as_of, known_at): what can be asked again
+    cell: Optional[tuple] = None  # (field, as_of, known_at, context): what can be asked again
 
 
 class Role:
@@ -120,7 +120,7 @@ class Questions:
                 about = f" context={context}" if isinstance(role.view, OnDemandView) else ""
                 self.mismatches.append(Mismatch(
                     f"{what} {role.name}:{field} as_of={as_of} known_at={known_at}{about}", role.view.name, key,
-                    expected, got, (field, as_of, known_at)))
+                    expected, got, (field, as_of, known_at, context)))
 
     def _cell(self, view: View, key: Key, field: str, as_of: int, known_at: int, context: dict,
               visible: dict) -> Cell:

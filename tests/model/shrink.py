@@ -12,36 +12,55 @@ import grpc
 
 from model.questions import Mismatch
 from model.world import World
-from oracle.oracle import FORM_NAMES, RETRACTION, ROW, Fact, Oracle, View
+from oracle.expressions import atoms
+from oracle.oracle import FORM_NAMES, RETRACTION, ROW, Fact, OnDemandView, Oracle, View, WindowView
 from support import spec, wire
 
 _numbers = itertools.count()
 
 
-def replay(stubs: Any, view: View, key: tuple, facts: list[Fact], cell: tuple) -> Optional[tuple]:
-    """Writes the facts, a commit each, and asks the cell as a FIXED training read. Returns (expected, got) when they
-    differ. The commit asked at is the last one replayed that is not after the original's."""
-    field, as_of, known_at = cell
+Written = tuple[View, Fact]  # a fact of one of the views that are read
+
+
+def with_inputs(world: World, name: str) -> list[View]:
+    """The view and those it reads, each before its readers."""
+    view = world.oracle.views[name]
+    below = [view.source] if isinstance(view, WindowView) else view.inputs if isinstance(view, OnDemandView) else []
+    found = [v for other in below for v in with_inputs(world, other)] + [view]
+    return [v for i, v in enumerate(found) if v not in found[:i]]
+
+
+def replay(stubs: Any, views: list[View], key: tuple, facts: list[Written], cell: tuple) -> Optional[tuple]:
+    """Writes the facts, a commit each, and asks the cell of the last view as a FIXED training read. Returns (expected,
+    got) when they differ. The commit asked at is the last one replayed that is not after the original's."""
+    field, as_of, known_at, context = cell
+    view = views[-1]
     project = f"shrink{next(_numbers)}"
-    spec.apply(stubs, project, [spec.entity_object(view.entity, view.join_keys), spec.view_object(view)])
+    spec.apply(stubs, project, [spec.entity_object(view.entity, view.join_keys), *map(spec.view_object, views)])
     oracle = Oracle()
-    oracle.add_view(view)
+    for declared in views:
+        oracle.add_view(declared)
     asked_at = 0
-    for fact in facts:
-        seq = _write(stubs, project, view, key, fact)
+    for source, fact in facts:
+        seq = _write(stubs, project, source, key, fact)
         if fact.commit <= known_at:
             asked_at = seq
-        oracle.add(view.name, key, Fact(fact.event_time, fact.tombstone, fact.event_key, seq, fact.form, fact.values))
+        oracle.add(source.name, key, Fact(fact.event_time, fact.tombstone, fact.event_key, seq, fact.form, fact.values))
     header = wire.historical.HistoricalHeader(project=project, features=[f"{view.name}:{field}"],
                                               known_at_mode=wire.historical.FIXED, include_event_timestamps=True,
                                               known_at=wire.known_at(seq=asked_at))
     spine = wire.historical.SpineBatch(row_count=1, timestamps=wire.times(as_of))
     _key(spine.keys, view.join_keys, key)
+    if isinstance(view, OnDemandView):
+        used = {a[1] for a in atoms(view.trees[field]) if a[0] == "request"}
+        for name, type_ in view.request:
+            if name in used:
+                wire.fill(spine.request_context[name], type_, [context[name]])
     parts = [wire.historical.GetHistoricalFeaturesRequest(header=header),
              wire.historical.GetHistoricalFeaturesRequest(spine=spine)]
     answers = list(stubs.historical.GetHistoricalFeatures(iter(parts), timeout=30))
     got = wire.cells_of(answers[1].columns[0], 1, True)[0]
-    expected = oracle.cell(view.name, key, field, as_of, asked_at)
+    expected = oracle.cell(view.name, key, field, as_of, asked_at, context)
     return None if wire.same_cell(expected, got) else (expected, got)
 
 
@@ -75,12 +94,15 @@ def shrink(stubs: Any, world: World, mismatch: Mismatch, seconds: float = 10) ->
     """The smallest history found that still answers wrongly, or why there is none."""
     if mismatch.cell is None or mismatch.key is None:
         return "not a single cell: see the facts above"
-    view = copy.deepcopy(world.oracle.views[mismatch.view])
-    view.max_future_skew = 366 * 86_400 * 1_000_000
-    facts = sorted(world.oracle.facts[view.name].get(mismatch.key, []), key=lambda f: f.commit)
+    views = copy.deepcopy(with_inputs(world, mismatch.view))
+    facts: list[Written] = []
+    for view in views:
+        view.max_future_skew = 366 * 86_400 * 1_000_000
+        facts += [(view, f) for f in world.oracle.facts[view.name].get(mismatch.key, [])]
+    facts.sort(key=lambda written: written[1].commit)
     deadline = time.monotonic() + seconds
     try:
-        answers = replay(stubs, view, mismatch.key, facts, mismatch.cell)
+        answers = replay(stubs, views, mismatch.key, facts, mismatch.cell)
         if answers is None:
             return "replayed alone in a new project, as a FIXED training read, the answer is right"
         again = True
@@ -88,7 +110,7 @@ def shrink(stubs: Any, world: World, mismatch: Mismatch, seconds: float = 10) ->
             again = False
             for i in range(len(facts)):
                 try:
-                    fewer = replay(stubs, view, mismatch.key, facts[:i] + facts[i + 1:], mismatch.cell)
+                    fewer = replay(stubs, views, mismatch.key, facts[:i] + facts[i + 1:], mismatch.cell)
                 except grpc.RpcError:  # a retraction of what was left out
                     continue
                 if fewer is not None:
@@ -96,7 +118,7 @@ def shrink(stubs: Any, world: World, mismatch: Mismatch, seconds: float = 10) ->
                     break
     except grpc.RpcError as error:
         return f"the replay was refused: {error.details()}"
-    return (f"smallest, as a FIXED training read of {mismatch.cell}:\n" + describe(facts) +
+    return (f"smallest, as a FIXED training read of {mismatch.cell}:\n" + describe([f for _, f in facts]) +
             f"\n  expected {answers[0]}\n  got      {answers[1]}")
 
 

@@ -28,7 +28,7 @@ class Writer:
     def step(self) -> None:
         kinds: list[tuple[Callable[[], None], int]] = [
             (self.write, 50), (self.stream, 6), (self.delete, 14), (self.retract, 18), (self.repeat, 4),
-            (self.refused, 8)]
+            (self.refused, 8), (self.erase, 2), (self.fold, 2)]
         self.world.rng.choices([k for k, _ in kinds], [w for _, w in kinds])[0]()
 
     # What is asked.
@@ -115,6 +115,23 @@ class Writer:
                 self.problems.append(f"WriteStream acknowledgement {i}: {ack}")
                 continue
             self._acknowledged(ack.result, pendings[i])
+
+    def erase(self) -> None:
+        """As if the entity's facts had never been, at any commit."""
+        entity = self.world.rng.choice(sorted(self.world.entities))
+        key = self.world.key(entity)
+        request = wire.ingest.EraseRequest(project=self.world.project, entity=entity, row_count=1)
+        self.world.key_columns(request.keys, entity, [key])
+        receipt = self.stubs.ingest.Erase(request, timeout=30).receipts[0]
+        oracle = self.world.oracle
+        erased = {v.name: oracle.facts[v.name].pop(key, []) for v in oracle.views.values() if v.entity == entity}
+        views = sorted(f"{name}@v1" for name, facts in erased.items() if facts)
+        if (receipt.facts, sorted(receipt.feature_views)) != (sum(map(len, erased.values())), views):
+            self.problems.append(f"erasing {key} of {entity}: {receipt}, but there were {erased}")
+        oracle.add_commit(receipt.commit_seq, receipt.erased_at_micros)
+
+    def fold(self) -> None:
+        self.stubs.admin.Compact(wire.admin.CompactRequest(project=self.world.project), timeout=60)
 
     def delete(self) -> None:
         view = self.world.view()
