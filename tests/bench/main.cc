@@ -39,7 +39,8 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
   app.add_option("--fletchd", options.fletchd, "the daemon's binary")->capture_default_str();
-  app.add_option("--python", options.python, "a Python with duckdb, pyarrow and fletch, for p10 and p14")
+  app.add_option("--python", options.python,
+                 "a Python with duckdb, pyarrow and fletch, for p10 and p14")
       ->envname("FLETCH_BENCH_PYTHON")
       ->capture_default_str();
   app.require_subcommand(1);

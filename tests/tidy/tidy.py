@@ -34,7 +34,7 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
 
 # A foreign library's header -> the places that may include it: one file, or the rooms that speak the wire.
 FOREIGN: list[tuple[str, str, list[str]]] = [
-    ("RocksDB", r"<rocksdb/", ["storage/rocksdb_kv_store.cc"]),
+    ("RocksDB", r"<rocksdb/", ["storage/rocksdb_kv_store.cc", "storage/rocksdb_dump_testing.h"]),
     ("hnswlib", r"<hnswlib/", ["index/"]),
     ("SQLite", r"<sqlite3\.h>", ["server/engine/sql_session.cc", "server/engine/expression_witness_test.cc"]),
     ("yaml-cpp", r"<yaml-cpp/", ["server/", "clients/fletchctl/"]),

@@ -4,13 +4,11 @@
 from __future__ import annotations
 
 import os
-import queue
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
 import grpc
-from google.protobuf.message import Message
 
 from fletch import _historical, _ingest, _io, _reads, _registry, _training_sets, specs
 from fletch._frames import Rows
@@ -18,6 +16,7 @@ from fletch._ingest import WriteResult
 from fletch._io import Operation, T
 from fletch._reads import Context, Features
 from fletch._registry import Session
+from fletch._sync_stream import SyncStream
 from fletch._times import Instant, KnownAt
 from fletch.errors import from_rpc_error
 from fletch.filters import Filter
@@ -38,33 +37,6 @@ from fletch.training import HistoricalFeatures, TrainingSet
 DEFAULT_TARGET = "127.0.0.1:7447"
 DEFAULT_TIMEOUT = 60.0
 CHANNEL_OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
-
-
-class _SyncStream:
-    """A stream whose requests are taken from a queue by grpc's own thread, so that sending never blocks reading."""
-
-    def __init__(self, channel: grpc.Channel, method: _io.Method[Any, Any], timeout: float | None) -> None:
-        self._requests: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
-        start = channel.stream_stream(
-            method.path,
-            request_serializer=method.request.SerializeToString,
-            response_deserializer=method.response.FromString,
-        )
-        self._call = start(self._take(), timeout=timeout)
-
-    def _take(self) -> Iterator[Message]:
-        while (request := self._requests.get()) is not None:
-            yield request
-
-    def send(self, request: Message | None) -> None:
-        self._requests.put(request)
-
-    def receive(self) -> Any:
-        return next(self._call, None)
-
-    def cancel(self) -> None:
-        self._requests.put(None)
-        self._call.cancel()
 
 
 class Client:
@@ -138,8 +110,8 @@ class Client:
                 )
             return unary(step.request, timeout=self._timeout if timeout is None else timeout)
         if isinstance(step, _io.Open):
-            return _SyncStream(self._channel, step.method, timeout)
-        assert isinstance(step.stream, _SyncStream)
+            return SyncStream(self._channel, step.method, timeout)
+        assert isinstance(step.stream, SyncStream)
         return step.stream.send(step.request) if isinstance(step, _io.Send) else step.stream.receive()
 
     # The registry.
