@@ -376,6 +376,28 @@ TEST(IpcReader, ABatchThatDoesNotFitItsSchema) {
               HasSubstr("2 nodes and 4 buffers"));
 }
 
+TEST(IpcReader, ColumnsHaveALimit) {
+  std::vector<ArrowField> fields;
+  for (size_t i = 0; i < limits::kMaxFlightColumns; ++i) {
+    fields.push_back({.name = std::to_string(i), .type = kWide});
+  }
+  EXPECT_TRUE(IpcReader().Take(SchemaOf(fields).header, "").ok());
+  fields.push_back({.name = "one more", .type = kWide});
+  const absl::Status status = IpcReader().Take(SchemaOf(fields).header, "").status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kOutOfRange);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("max_flight_columns"));
+}
+
+TEST(IpcReader, NamesComeOnceAndInUtf8) {
+  const auto fault = [](const std::vector<std::string>& names) {
+    std::vector<ArrowField> fields;
+    for (const std::string& name : names) fields.push_back({.name = name, .type = kWide});
+    return std::string(IpcReader().Take(SchemaOf(fields).header, "").status().message());
+  };
+  EXPECT_THAT(fault({"a", "b", "a"}), HasSubstr("column a comes twice"));
+  EXPECT_THAT(fault({"a", "\xff"}), HasSubstr("column 1 has no name in UTF-8"));
+}
+
 TEST(IpcReader, RowsHaveALimit) {
   constexpr auto kRows = static_cast<int64_t>(limits::kMaxFlightBatchRows);
   EXPECT_TRUE(

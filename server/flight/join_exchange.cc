@@ -113,7 +113,8 @@ class JoinExchange final : public FlightStream {
     ASSIGN_OR_RETURN(read_, host()->engine()->BeginHistorical(*header, call()));
     answer_.emplace(read_->plan(), command.include_statuses(), header->event_times);
     rows_per_batch_ = RowsPerMessage(RowBytes(answer_->fields()), limits::kMaxSpineRowsPerBatch);
-    Send(SchemaData(SchemaMessage(answer_->fields(), {})));
+    Send(SchemaData(
+        SchemaMessage(answer_->fields(), {{"fletch.read_seq", StrCat(read_->read_seq())}})));
     return absl::OkStatus();
   }
 

@@ -103,6 +103,7 @@ def empty_tables_and_empty_batches(_: Daemon, client: Client) -> None:
         joined = client.join(nothing, join_command(refs, statuses=True, times=True))
         assert joined.num_rows == 0 and joined.num_columns == 2 * len(refs) + 1, joined.schema
         assert joined.schema.field("types:a_string").type == pa.list_(pa.string())
+        assert int(joined.schema.metadata[b"fletch.read_seq"]) > 0
     empty = client.get(history_ticket("words"))
     assert empty.num_rows == 0
     assert empty.column_names == ["word", "n", "event_timestamp", "__commit_seq", "__commit_time", "__form"]
