@@ -121,6 +121,7 @@ class AdmittedRead : public HistoricalRead {
           "timestamps");
     }
     ASSIGN_OR_RETURN(request->known_at, pipeline_->ResolveTimes(times));
+    request->known_at_each_row = true;
     read_seq_ =
         std::max(read_seq_, *std::max_element(request->known_at.begin(), request->known_at.end()));
     return absl::OkStatus();

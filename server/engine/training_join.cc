@@ -105,7 +105,7 @@ class SpineJoin final : public JoinedSpine {
   size_t row_count() const { return first_rows_.back(); }
 
   uint64_t KnownAt(size_t row) const {
-    return request_.known_at[request_.known_at.size() == 1 ? 0 : row];
+    return request_.known_at[request_.known_at_each_row ? row : 0];
   }
 
   std::vector<Horizon> Horizons() const {
@@ -117,7 +117,7 @@ class SpineJoin final : public JoinedSpine {
   // That no row lies before a horizon, unless such rows are to be marked.
   absl::Status CheckHorizons(const std::vector<Horizon>& horizons) const {
     if (request_.mark_out_of_range) {
-      if (request_.known_at.size() != 1) return absl::OkStatus();
+      if (request_.known_at_each_row) return absl::OkStatus();
       for (size_t v = 0; v < views_.size(); ++v) {
         if (request_.known_at[0] >= horizons[v].floor) continue;
         return CheckMoment(horizons[v], AskedSchema(*views_[v]), limits::kMaxTimeMicros,
@@ -218,7 +218,7 @@ class SpineJoin final : public JoinedSpine {
     stretch.row_count = pass.found.row_count();
     stretch.first_row = request_.rows_before + pass.first_row;
     stretch.known_at = request_.known_at;
-    if (request_.known_at.size() != 1) {
+    if (request_.known_at_each_row) {
       stretch.known_at = stretch.known_at.subspan(pass.first_row, stretch.row_count);
     }
     for (size_t i = 0; i < request_.batches.size(); ++i) {
@@ -272,6 +272,7 @@ class SpineJoin final : public JoinedSpine {
 absl::StatusOr<std::unique_ptr<JoinedSpine>> JoinSpine(const ReadSources& sources,
                                                        WorkSharing* workers,
                                                        SpineJoinRequest request, const Call& call) {
+  request.known_at_each_row = request.known_at_each_row || request.known_at.size() > 1;
   auto join = std::make_unique<SpineJoin>(sources, workers, std::move(request));
   RETURN_IF_ERROR(join->Begin(call));
   return join;

@@ -21,7 +21,8 @@ namespace fletch {
 struct SpineJoinRequest {
   std::shared_ptr<const FeaturePlan> plan;
   std::vector<SpineBatch> batches;
-  std::vector<uint64_t> known_at;  // one a row of all batches, or one for all
+  std::vector<uint64_t> known_at;  // one for all, or
+  bool known_at_each_row = false;  // one a row of all batches; of more than one: implied
   bool event_times = false;
   bool mark_out_of_range = false;
   uint64_t rows_before = 0;  // of the same read: errors count a spine's rows from its first

@@ -147,6 +147,7 @@ class TrainingJoinTest : public testing::Test {
       rows += request.batches.back().row_count;
     }
     request.known_at = {random_() % (kCommits + 1)};
+    request.known_at_each_row = each_row;
     if (each_row) {
       request.known_at.resize(rows);
       for (uint64_t& known_at : request.known_at) known_at = random_() % (kCommits + 1);
@@ -166,8 +167,7 @@ class TrainingJoinTest : public testing::Test {
       for (size_t c = 0; c < columns->size(); ++c) {
         ASSERT_EQ((*columns)[c].row_count, batch.row_count);
         for (size_t row = 0; row < batch.row_count; ++row) {
-          const uint64_t known_at =
-              request.known_at[request.known_at.size() == 1 ? 0 : before + row];
+          const uint64_t known_at = request.known_at[request.known_at_each_row ? before + row : 0];
           ASSERT_EQ(CellOf((*columns)[c], row), Expect(batch, row, known_at, c))
               << "batch " << i << " row " << row << " column " << c << " T "
               << batch.timestamps[row] << " K " << known_at;
@@ -204,6 +204,7 @@ TEST_F(TrainingJoinTest, WhatOutgrowsAPassIsFoundInSmallerOnes) {
   request.pass_bytes = 1;
   request.batches.resize(1);
   request.known_at = {kCommits};
+  request.known_at_each_row = false;
   ExpectRight(request, 2);
 }
 

@@ -67,6 +67,7 @@ absl::StatusOr<JoinedBatch> JoinStored(const TrainingSetAccess& access, const Op
                            .rows_before = 0};
   ASSIGN_OR_RETURN(request.known_at,
                    CommitsOf(*access.sources.store, *set.record, out.spine.timestamps));
+  request.known_at_each_row = set.record->known_at_mode() == v1::AS_SERVED;
   ASSIGN_OR_RETURN(const auto joined,
                    JoinSpine(access.sources, access.workers, std::move(request), call));
   ASSIGN_OR_RETURN(out.columns, joined->Batch(0, call));
