@@ -148,16 +148,20 @@ TEST_F(MergeTest, EqualsAPlainLoop) {
       std::vector<RowBatch> batches;
       std::set<std::tuple<int64_t, int64_t, int64_t>> identities;
       for (int64_t rows = pick(3); rows >= 0; --rows) {
-        Patch patch{.user = pick(9), .event_time = kNow + pick(6), .event = pick(2)};
-        if (!identities.insert({patch.user, patch.event_time, patch.event}).second) continue;
+        const int64_t user = pick(9), time = kNow + pick(6), event = pick(2);
+        if (!identities.insert({user, time, event}).second) continue;
+        Patch& patch = one.patches.emplace_back();
+        patch.user = user;
+        patch.event_time = time;
+        patch.event = event;
         if (pick(2) == 0) patch.a = pick(5) == 0 ? std::nullopt : std::optional(pick(1000));
         if (pick(2) == 0) {
-          patch.b = pick(5) == 0 ? std::nullopt : std::optional(absl::StrCat("t", pick(1000)));
+          patch.b.emplace();
+          if (pick(5) != 0) patch.b->emplace(absl::StrCat("t", pick(1000)));
         }
         if (pick(2) == 0) {
           patch.c = pick(5) == 0 ? std::nullopt : std::optional(static_cast<double>(pick(1000)));
         }
-        one.patches.push_back(patch);
         one.merges.push_back(pick(3) != 0);
         batches.push_back(ToBatch(patch, one.merges.back()));
       }
