@@ -4,7 +4,6 @@
 #include <grpcpp/create_channel.h>
 #include <grpcpp/security/credentials.h>
 
-#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -15,33 +14,10 @@
 #include "fletch/v1/serving.grpc.pb.h"
 #include "fletch/v1/vector.grpc.pb.h"
 #include "grpc_errors.h"
+#include "spine_stream.h"
 #include "write_stream.h"
 
 namespace fletch::client {
-namespace {
-
-using HistoricalStream =
-    grpc::ClientReaderWriter<v1::GetHistoricalFeaturesRequest, v1::GetHistoricalFeaturesResponse>;
-
-// Sends what `source` gives until it ends or the daemon stops listening.
-absl::Status SendSpine(HistoricalStream& stream, grpc::ClientContext& context,
-                       const SpineSource& source) {
-  while (true) {
-    absl::StatusOr<std::optional<v1::SpineBatch>> batch = source();
-    if (!batch.ok()) {
-      context.TryCancel();
-      return batch.status();
-    }
-    if (!batch->has_value()) break;
-    v1::GetHistoricalFeaturesRequest request;
-    request.mutable_spine()->Swap(&**batch);
-    if (!stream.Write(request)) return absl::OkStatus();  // Finish says why
-  }
-  stream.WritesDone();
-  return absl::OkStatus();
-}
-
-}  // namespace
 
 class Client::Impl {
  public:
@@ -119,6 +95,10 @@ absl::StatusOr<v1::DeleteObjectResponse> Client::DeleteObject(
   return impl_->Call(&v1::RegistryService::Stub::Delete, *impl_->registry, std::move(request));
 }
 
+absl::StatusOr<v1::GetLineageResponse> Client::GetLineage(v1::GetLineageRequest request) const {
+  return impl_->Call(&v1::RegistryService::Stub::GetLineage, *impl_->registry, std::move(request));
+}
+
 absl::StatusOr<v1::WriteResponse> Client::Write(v1::WriteRequest request) const {
   return impl_->Call(&v1::IngestService::Stub::Write, *impl_->ingest, std::move(request));
 }
@@ -134,6 +114,10 @@ absl::StatusOr<v1::DeleteResponse> Client::Delete(v1::DeleteRequest request) con
 
 absl::StatusOr<v1::RetractResponse> Client::Retract(v1::RetractRequest request) const {
   return impl_->Call(&v1::IngestService::Stub::Retract, *impl_->ingest, std::move(request));
+}
+
+absl::StatusOr<v1::EraseResponse> Client::Erase(v1::EraseRequest request) const {
+  return impl_->Call(&v1::IngestService::Stub::Erase, *impl_->ingest, std::move(request));
 }
 
 absl::StatusOr<v1::GetOnlineFeaturesResponse> Client::GetOnlineFeatures(
@@ -156,27 +140,89 @@ absl::StatusOr<v1::GetStatusResponse> Client::Status() const {
   return impl_->Call(&v1::AdminService::Stub::GetStatus, *impl_->admin, v1::GetStatusRequest());
 }
 
+absl::StatusOr<v1::CompactResponse> Client::Compact(v1::CompactRequest request) const {
+  return impl_->Call(&v1::AdminService::Stub::Compact, *impl_->admin, std::move(request));
+}
+
+absl::StatusOr<v1::AuditParityResponse> Client::AuditParity(v1::AuditParityRequest request) const {
+  return impl_->Call(&v1::AdminService::Stub::AuditParity, *impl_->admin, std::move(request));
+}
+
+absl::StatusOr<v1::ListErasuresResponse> Client::ListErasures(
+    v1::ListErasuresRequest request) const {
+  return impl_->Call(&v1::AdminService::Stub::ListErasures, *impl_->admin, std::move(request));
+}
+
+absl::StatusOr<v1::GetTrainingSetResponse> Client::GetTrainingSet(
+    v1::GetTrainingSetRequest request) const {
+  return impl_->Call(&v1::HistoricalService::Stub::GetTrainingSet, *impl_->historical,
+                     std::move(request));
+}
+
+absl::StatusOr<v1::ListTrainingSetsResponse> Client::ListTrainingSets(
+    v1::ListTrainingSetsRequest request) const {
+  return impl_->Call(&v1::HistoricalService::Stub::ListTrainingSets, *impl_->historical,
+                     std::move(request));
+}
+
+absl::StatusOr<v1::VerifyTrainingSetResponse> Client::VerifyTrainingSet(
+    v1::VerifyTrainingSetRequest request) const {
+  return impl_->Call(&v1::HistoricalService::Stub::VerifyTrainingSet, *impl_->historical,
+                     std::move(request));
+}
+
+absl::StatusOr<v1::DeleteTrainingSetResponse> Client::DeleteTrainingSet(
+    v1::DeleteTrainingSetRequest request) const {
+  return impl_->Call(&v1::HistoricalService::Stub::DeleteTrainingSet, *impl_->historical,
+                     std::move(request));
+}
+
 absl::Status Client::GetHistoricalFeatures(v1::HistoricalHeader header, SpineSource source,
-                                           AnswerSink sink) const {
+                                           AnswerSink sink, SpineOptions options) const {
   if (header.project().empty()) header.set_project(impl_->options.project);
-  grpc::ClientContext context;
-  std::unique_ptr<HistoricalStream> stream = impl_->historical->GetHistoricalFeatures(&context);
   v1::GetHistoricalFeaturesRequest first;
   first.mutable_header()->Swap(&header);
-  if (!stream->Write(first)) return FromGrpc(stream->Finish());
+  grpc::ClientContext context;
+  const auto stream = impl_->historical->GetHistoricalFeatures(&context);
+  return SendSpine<v1::GetHistoricalFeaturesRequest, v1::GetHistoricalFeaturesResponse>(
+      context, *stream, first, std::nullopt, options.in_flight_max, source, sink);
+}
 
-  // Two threads, because a spine may be far longer than what both sides buffer: sending all before
-  // reading any answer would wait for ever.
-  absl::Status source_status;
-  std::thread sender([&] { source_status = SendSpine(*stream, context, source); });
-  absl::Status sink_status;
-  v1::GetHistoricalFeaturesResponse response;
-  while (sink_status.ok() && stream->Read(&response)) sink_status = sink(std::move(response));
-  if (!sink_status.ok()) context.TryCancel();
-  sender.join();
-  const absl::Status stream_status = FromGrpc(stream->Finish());
-  if (!source_status.ok()) return source_status;
-  return sink_status.ok() ? stream_status : sink_status;
+absl::StatusOr<v1::GetHistoricalFeaturesResponse> Client::DescribeHistoricalFeatures(
+    v1::HistoricalHeader header) const {
+  std::optional<v1::GetHistoricalFeaturesResponse> answer;
+  const absl::Status status = GetHistoricalFeatures(
+      std::move(header), [] { return std::nullopt; },
+      [&](v1::GetHistoricalFeaturesResponse response) {
+        answer = std::move(response);
+        return absl::OkStatus();
+      });
+  if (!status.ok()) return status;
+  if (!answer) return absl::UnavailableError("the daemon ended the stream without an answer");
+  return *std::move(answer);
+}
+
+absl::StatusOr<v1::TrainingSet> Client::CreateTrainingSet(v1::TrainingSetHeader header,
+                                                          SpineSource source, RowsKept on_rows,
+                                                          SpineOptions options) const {
+  if (header.read().project().empty()) header.mutable_read()->set_project(impl_->options.project);
+  v1::CreateTrainingSetRequest first;
+  first.mutable_header()->Swap(&header);
+  v1::CreateTrainingSetRequest last;
+  last.mutable_finish();
+  grpc::ClientContext context;
+  const auto stream = impl_->historical->CreateTrainingSet(&context);
+  std::optional<v1::TrainingSet> made;
+  const absl::Status status =
+      SendSpine<v1::CreateTrainingSetRequest, v1::CreateTrainingSetResponse>(
+          context, *stream, first, last, options.in_flight_max, source,
+          [&](v1::CreateTrainingSetResponse response) {
+            if (response.has_training_set()) made = std::move(*response.mutable_training_set());
+            return on_rows ? on_rows(response.row_count()) : absl::OkStatus();
+          });
+  if (!status.ok()) return status;
+  if (!made) return absl::UnavailableError("the daemon ended the stream without a training set");
+  return *std::move(made);
 }
 
 }  // namespace fletch::client

@@ -333,6 +333,35 @@ v1::Column ColumnBuilder::Take() {
   return std::exchange(column_, v1::Column());
 }
 
+uint64_t RowCount(const v1::Column& column) {
+  switch (column.values_case()) {
+    case v1::Column::kBools:
+      return column.bools().values_size();
+    case v1::Column::kInt32S:
+      return column.int32s().values_size();
+    case v1::Column::kInt64S:
+      return column.int64s().values_size();
+    case v1::Column::kFloats:
+      return column.floats().values_size();
+    case v1::Column::kDoubles:
+      return column.doubles().values_size();
+    case v1::Column::kStrings:
+      return column.strings().values_size();
+    case v1::Column::kBytes:
+      return column.bytes().values_size();
+    case v1::Column::kTimestamps:
+      return column.timestamps().micros_size();
+    case v1::Column::kJson:
+      return column.json().values_size();
+    case v1::Column::kVectors:
+      return column.vectors().values_size() / std::max<uint64_t>(column.vectors().dimension(), 1);
+    case v1::Column::kArrays:
+      return column.arrays().lengths_size();
+    default:
+      return 0;
+  }
+}
+
 ColumnReader::ColumnReader(const v1::Column& column) : column_(column) {
   uint64_t offset = 0;
   for (uint64_t length : column.arrays().lengths()) {

@@ -58,6 +58,9 @@ class ColumnBuilder {
   size_t bytes_ = 0;
 };
 
+// Rows of a column as it is sent (dense); 0: its values are unset.
+uint64_t RowCount(const v1::Column& column);
+
 // Reads cells of an answer's column. The column must outlive the reader.
 class ColumnReader {
  public:

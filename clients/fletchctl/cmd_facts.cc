@@ -94,6 +94,7 @@ void AddFactCommands(CLI::App& app, Context& context) {
   AddKeyOption(*remove, delete_args->keys)->required();
   AddAt(*remove, *delete_args,
         "From when: one time, or one a row, separated by commas; default now");
+  AddExample(*remove, "fletchctl delete airport_weather --key airport=SFO,JFK --at 2001-02-01");
   remove->callback([&context, delete_args] {
     context.action = [&context, delete_args] { return Delete(*delete_args, context); };
   });
@@ -105,6 +106,9 @@ void AddFactCommands(CLI::App& app, Context& context) {
   AddAt(*retract, *retract_args, "The facts' event times: one, or one a row, separated by commas")
       ->required();
   retract->add_flag("--tombstones", retract_args->tombstones, "Withdraw deletions instead of rows");
+  AddExample(*retract,
+             "fletchctl retract departures --key airport=SFO --key flight=17 --at "
+             "2001-02-01T08:30:00Z");
   retract->callback([&context, retract_args] {
     context.action = [&context, retract_args] { return Retract(*retract_args, context); };
   });

@@ -120,6 +120,8 @@ void AddHistoryCommand(CLI::App& app, Context& context) {
   history->add_option("--known-at", args->known_at,
                       "What may be used: a commit number or a time; default all");
   history->add_flag("--all-forms", args->all_forms, "Corrections and retractions too");
+  AddExample(*history,
+             "fletchctl history airport_weather --key airport=SFO --start 2001-01-01 --last-k 10");
   history->callback(
       [&context, args] { context.action = [&context, args] { return History(*args, context); }; });
 }

@@ -13,6 +13,7 @@ namespace {
 struct ReadArgs {
   SelectionArgs selection = {};
   std::vector<std::string> keys = {};
+  std::vector<std::string> request_context = {};
   MomentArgs moment = {};
   uint64_t min_seq = 0;
   bool event_timestamps = false;
@@ -67,12 +68,14 @@ absl::Status Read(const ReadArgs& args, const Context& context) {
   request.set_min_seq(args.min_seq);
   request.set_include_event_timestamps(args.event_timestamps);
   CTL_ASSIGN(const client::Client client, context.Connect());
-  CTL_ASSIGN(const KeyTypes types, args.selection.service.empty()
-                                       ? GetFeatureKeys(client, args.selection.features)
-                                       : GetServiceKeys(client, args.selection.service));
-  CTL_ASSIGN(const KeyColumns keys, ParseKeys(args.keys, types));
+  CTL_ASSIGN(const ReadColumns columns,
+             GetReadColumns(client, args.selection.service, args.selection.features));
+  CTL_ASSIGN(const KeyColumns keys, ParseKeys(args.keys, columns.keys));
+  CTL_ASSIGN(const KeyColumns request_context,
+             ParseContext(args.request_context, columns.context, keys.row_count));
   request.set_row_count(keys.row_count);
   PutKeys(keys, *request.mutable_keys());
+  PutKeys(request_context, *request.mutable_request_context());
   CTL_ASSIGN(const v1::GetOnlineFeaturesResponse answer, client.GetOnlineFeatures(request));
   if (context.json) {
     PrintDocument(keys, answer);
@@ -89,9 +92,13 @@ void AddReadCommand(CLI::App& app, Context& context) {
   CLI::App* read = app.add_subcommand("read", "Read features online: as of now, or of --as-of");
   AddSelection(*read, args->selection);
   AddKeyOption(*read, args->keys)->required();
+  AddContextOption(*read, args->request_context);
   AddMoment(*read, args->moment);
   read->add_option("--min-seq", args->min_seq, "Wait for this commit to be readable");
   read->add_flag("--event-timestamps", args->event_timestamps, "Show when each value was true");
+  AddExample(*read,
+             "fletchctl read --service delay_model --key origin=SFO --key destination=JFK "
+             "--context hour=8");
   read->callback(
       [&context, args] { context.action = [&context, args] { return Read(*args, context); }; });
 }

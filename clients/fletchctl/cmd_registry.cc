@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "command.h"
+#include "kinds.h"
 #include "plan.h"
 #include "records.h"
 #include "result.h"
@@ -20,6 +21,8 @@ struct ApplyArgs {
   bool dry_run = false;
   bool allow_breaking = false;
 };
+
+constexpr char kKindHelp[] = "project, entity, view, aggregation-view, on-demand-view or service";
 
 struct ObjectArgs {
   std::string kind = {};
@@ -67,6 +70,26 @@ absl::Status Apply(const ApplyArgs& args, const Context& context) {
   return absl::OkStatus();
 }
 
+// What only the daemon says, as a comment, so that the text can be applied again.
+std::string AnswerComment(const v1::GetResponse& response) {
+  const v1::Object& object = response.object();
+  std::vector<std::string> reads(object.feature_service().resolved_features().begin(),
+                                 object.feature_service().resolved_features().end());
+  if (object.has_aggregation_view()) reads = {object.aggregation_view().resolved_source()};
+  if (object.has_on_demand_feature_view()) {
+    const auto& inputs = object.on_demand_feature_view().resolved_inputs();
+    reads.assign(inputs.begin(), inputs.end());
+  }
+  std::string text;
+  if (VersionOf(object) != 0) absl::StrAppend(&text, "# version ", VersionOf(object), "\n");
+  if (!reads.empty()) absl::StrAppend(&text, "# reads ", absl::StrJoin(reads, ", "), "\n");
+  if (response.has_horizon_micros()) {
+    absl::StrAppend(&text, "# history is kept from ",
+                    client::FormatTimeMicros(response.horizon_micros()), " on\n");
+  }
+  return text;
+}
+
 absl::Status Get(const ObjectArgs& args, const Context& context) {
   v1::GetRequest request;
   CTL_ASSIGN(const v1::ObjectKind kind, ParseKind(args.kind));
@@ -77,35 +100,16 @@ absl::Status Get(const ObjectArgs& args, const Context& context) {
              kind == v1::PROJECT ? context.ConnectWithoutProject() : context.Connect());
   CTL_ASSIGN(const v1::GetResponse response, client.Get(request));
   if (context.json) {
-    PrintJson(ToSpec(response.object(), /*answers=*/true));
+    Json spec = ToSpec(response.object(), /*answers=*/true);
+    if (response.has_horizon_micros()) {
+      spec["horizon"] = client::FormatTimeMicros(response.horizon_micros());
+    }
+    PrintJson(spec);
     return absl::OkStatus();
   }
-  // What only the daemon says is a comment, so that the text can be applied again.
-  if (response.object().has_feature_view()) {
-    Print(absl::StrCat("# version ", response.object().feature_view().version(), "\n"));
-  } else if (response.object().has_feature_service()) {
-    Print(absl::StrCat("# reads ",
-                       absl::StrJoin(response.object().feature_service().resolved_features(), ", "),
-                       "\n"));
-  }
+  Print(AnswerComment(response));
   Print(ToYaml(ToSpec(response.object(), /*answers=*/false)));
   return absl::OkStatus();
-}
-
-std::string Summary(const v1::Object& object) {
-  switch (object.object_case()) {
-    case v1::Object::kEntity:
-      return absl::StrCat("keys ",
-                          absl::StrJoin(object.entity().join_keys(), ", ",
-                                        [](std::string* out, const auto& k) { *out += k.name(); }));
-    case v1::Object::kFeatureView:
-      return absl::StrCat("of ", object.feature_view().entity(), ", ",
-                          object.feature_view().fields_size(), " fields");
-    case v1::Object::kFeatureService:
-      return absl::StrCat(object.feature_service().features_size(), " features");
-    default:
-      return object.project().description();
-  }
 }
 
 absl::Status List(const std::string& kind, const Context& context) {
@@ -122,7 +126,7 @@ absl::Status List(const std::string& kind, const Context& context) {
   do {
     CTL_ASSIGN(const v1::ListResponse page, client.List(request));
     for (const v1::Object& object : page.objects()) {
-      const uint64_t version = object.feature_view().version();
+      const uint64_t version = VersionOf(object);
       table.Add({KindName(KindOf(object)), NameOf(object),
                  version == 0 ? "" : absl::StrCat(version), Summary(object)});
       objects.push_back(ToSpec(object, /*answers=*/true));
@@ -166,21 +170,25 @@ void AddRegistryCommands(CLI::App& app, Context& context) {
   apply->add_flag("--dry-run", apply_args->dry_run, "Only print the plan");
   apply->add_flag("--allow-breaking", apply_args->allow_breaking,
                   "Let a breaking change of a view make a new version");
+  AddExample(*apply, "fletchctl apply features.yaml --dry-run");
   apply->callback([&context, apply_args] {
     context.action = [&context, apply_args] { return Apply(*apply_args, context); };
   });
 
   auto get_args = std::make_shared<ObjectArgs>();
   CLI::App* get = app.add_subcommand("get", "Print an object as a spec");
-  get->add_option("kind", get_args->kind, "project, entity, view or service")->required();
+  get->add_option("kind", get_args->kind, kKindHelp)->required();
   get->add_option("name", get_args->name, "Its name; a view also as view@v2")->required();
+  AddExample(*get,
+             "fletchctl get view airport_weather\nfletchctl get aggregation-view airport_delays");
   get->callback([&context, get_args] {
     context.action = [&context, get_args] { return Get(*get_args, context); };
   });
 
   auto list_kind = std::make_shared<std::string>();
   CLI::App* list = app.add_subcommand("list", "List objects");
-  list->add_option("kind", *list_kind, "project, entity, view or service; default all");
+  list->add_option("kind", *list_kind, absl::StrCat(kKindHelp, "; default all"));
+  AddExample(*list, "fletchctl list view");
   list->callback([&context, list_kind] {
     context.action = [&context, list_kind] { return List(*list_kind, context); };
   });
@@ -188,8 +196,9 @@ void AddRegistryCommands(CLI::App& app, Context& context) {
   auto delete_args = std::make_shared<ObjectArgs>();
   CLI::App* remove = app.add_subcommand(
       "delete-object", "Remove an object from the registry (a view: with all its facts)");
-  remove->add_option("kind", delete_args->kind, "project, entity, view or service")->required();
+  remove->add_option("kind", delete_args->kind, kKindHelp)->required();
   remove->add_option("name", delete_args->name, "Its name")->required();
+  AddExample(*remove, "fletchctl delete-object service delay_model");
   remove->callback([&context, delete_args] {
     context.action = [&context, delete_args] { return DeleteObject(*delete_args, context); };
   });

@@ -21,6 +21,7 @@ struct SearchArgs {
   uint64_t top_k = 10;
   bool include_self = false;
   SelectionArgs selection = {};
+  std::vector<std::string> request_context = {};
   MomentArgs moment = {};
   std::string filter = {};
   bool exact = false;
@@ -62,6 +63,10 @@ absl::StatusOr<v1::SearchRequest> ToRequest(const SearchArgs& args) {
   }
   if (args.keys.empty() && args.vector.empty()) {
     return UsageError("say what to look for: --key NAME=VALUE or --vector 0.1,0.2,…");
+  }
+  if (!args.request_context.empty() && args.selection.features.empty() &&
+      args.selection.service.empty()) {
+    return UsageError("--context is for the hits' features; add --features or --service");
   }
   if (!args.vector.empty()) CTL_RETURN_IF_ERROR(PutVector(args.vector, request));
   if (!args.filter.empty()) {
@@ -141,6 +146,13 @@ absl::Status Search(const SearchArgs& args, const Context& context) {
     if (keys.row_count > 1) return UsageError("a search is for one entity: one value a key");
     PutKeys(keys, *request.mutable_entity_key());
   }
+  if (!args.request_context.empty()) {
+    CTL_ASSIGN(const ReadColumns columns,
+               GetReadColumns(client, args.selection.service, args.selection.features));
+    CTL_ASSIGN(const KeyColumns request_context,
+               ParseContext(args.request_context, columns.context, /*row_count=*/1));
+    PutKeys(request_context, *request.mutable_request_context());
+  }
   CTL_ASSIGN(const v1::SearchResponse answer, client.Search(request));
   if (context.json) {
     PrintDocument(answer);
@@ -163,12 +175,16 @@ void AddSearchCommand(CLI::App& app, Context& context) {
   search->add_flag("--include-self", args->include_self,
                    "With --key: the entity itself may be a hit");
   AddSelection(*search, args->selection);
+  AddContextOption(*search, args->request_context);
   AddMoment(*search, args->moment);
   search->add_option("--filter", args->filter,
                      "Such as: weather:temperature_c < 0 and not place:state in ('CA', 'NY')");
   search->add_flag("--exact", args->exact, "Compare with every vector");
   search->add_option("--ef", args->ef, "Candidates kept while walking the graph; default: chosen");
   search->add_flag("--explain", args->explain, "Say how the search was done");
+  AddExample(*search,
+             "fletchctl search airport_profile:profile --key airport=SFO --top-k 3 --features "
+             "airport_place:city");
   search->callback(
       [&context, args] { context.action = [&context, args] { return Search(*args, context); }; });
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // status.
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "command.h"
+#include "count_text.h"
 #include "result.h"
 #include "table.h"
 
@@ -36,8 +36,6 @@ Json ToJson(const v1::GetStatusResponse& status) {
           {"warnings", Json(status.warnings())}};
 }
 
-std::string Mebibytes(uint64_t bytes) { return absl::StrFormat("%.1f MiB", bytes / 1048576.0); }
-
 std::string ToText(const v1::GetStatusResponse& status) {
   const int64_t applied = status.applied_time_micros();
   std::string text =
@@ -46,10 +44,10 @@ std::string ToText(const v1::GetStatusResponse& status) {
                    status.applied_seq(),
                    applied == 0 ? "" : absl::StrCat(" at ", client::FormatTimeMicros(applied)),
                    "\n", "registry  revision ", status.registry_revision(), "\n", "online    ",
-                   status.online_entities(), " entities, ", Mebibytes(status.online_bytes()),
-                   " of ", Mebibytes(status.online_budget_bytes()),
+                   status.online_entities(), " entities, ", MebibytesText(status.online_bytes()),
+                   " of ", MebibytesText(status.online_budget_bytes()),
                    status.online_complete() ? "" : "; used up: some rows are read from disk", "\n",
-                   "disk      ", Mebibytes(status.disk_bytes()), "\n");
+                   "disk      ", MebibytesText(status.disk_bytes()), "\n");
   if (status.indexes_size() > 0) {
     Table table({"PROJECT", "INDEX", "VECTORS", "IN GRAPH", "IN BUFFER", "BUILDING"});
     for (const v1::VectorIndexStatus& index : status.indexes()) {
@@ -68,6 +66,7 @@ std::string ToText(const v1::GetStatusResponse& status) {
 
 void AddStatusCommand(CLI::App& app, Context& context) {
   CLI::App* status = app.add_subcommand("status", "What the daemon holds and how it is");
+  AddExample(*status, "fletchctl status");
   status->callback([&context] {
     context.action = [&context]() -> absl::Status {
       CTL_ASSIGN(const client::Client client, context.ConnectWithoutProject());

@@ -22,6 +22,7 @@ struct WriteArgs {
   std::string timestamp_column = "event_timestamp";
   uint64_t batch_rows = 10'000;
   bool buffered = false;
+  bool merge = false;
 };
 
 // Sends a file's batches, remembering which lines each holds.
@@ -38,6 +39,7 @@ class Sender {
     v1::RowBatch& rows = *request.add_batches();
     rows.set_feature_view(args_.view);
     rows.set_row_count(batch.row_count);
+    rows.set_merge(args_.merge);
     for (auto& [name, column] : batch.columns) (*rows.mutable_columns())[name].Swap(&column);
     rows.mutable_event_timestamps()->Swap(&batch.timestamps);
     {
@@ -154,6 +156,10 @@ void AddWriteCommand(CLI::App& app, Context& context) {
       ->check(CLI::Range(1, 100'000));
   write->add_flag("--buffered", args->buffered,
                   "Do not wait for the disk: survives a crash of the daemon, not of the machine");
+  write->add_flag(
+      "--merge", args->merge,
+      "Fields left out keep their value as of the row's time, instead of their default");
+  AddExample(*write, "fletchctl write airport_weather weather.csv");
   write->callback(
       [&context, args] { context.action = [&context, args] { return Write(*args, context); }; });
 }

@@ -3,18 +3,26 @@
 
 #include <algorithm>
 #include <iostream>
+#include <limits>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "result.h"
 
 namespace fletch::ctl {
 
 absl::StatusOr<client::Client> Context::ConnectWithoutProject() const {
-  return client::Client::Connect(address,
-                                 {.project = project,
-                                  .connect_timeout = absl::Seconds(std::min(timeout_seconds, 3.0)),
-                                  .call_timeout = absl::Seconds(timeout_seconds)});
+  const double seconds = timeout_seconds.value_or(30);
+  return client::Client::Connect(address, {.project = project,
+                                           .connect_timeout = absl::Seconds(std::min(seconds, 3.0)),
+                                           .call_timeout = absl::Seconds(seconds)});
+}
+
+Context Context::ForLongCalls() const {
+  Context context = *this;
+  if (!timeout_seconds) context.timeout_seconds = std::numeric_limits<double>::infinity();
+  return context;
 }
 
 absl::StatusOr<client::Client> Context::Connect() const {
@@ -44,6 +52,18 @@ CLI::Option* AddKeyOption(CLI::App& command, std::vector<std::string>& keys) {
       .add_option("--key", keys,
                   "NAME=VALUE[,VALUE…], once a key column; with commas inside: NAME=[\"a,b\"]")
       ->allow_extra_args(false);
+}
+
+CLI::Option* AddContextOption(CLI::App& command, std::vector<std::string>& context) {
+  return command
+      .add_option("--context", context,
+                  "NAME=VALUE[,VALUE…], once a column of the request's context: one value for all "
+                  "rows, or one a row")
+      ->allow_extra_args(false);
+}
+
+void AddExample(CLI::App& command, const std::string& lines) {
+  command.footer(absl::StrCat("Example:\n  ", absl::StrReplaceAll(lines, {{"\n", "\n  "}})));
 }
 
 void AddMoment(CLI::App& command, MomentArgs& args) {

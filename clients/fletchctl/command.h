@@ -6,6 +6,7 @@
 
 #include <CLI/CLI.hpp>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,23 +22,35 @@ struct Context {
   std::string address = "127.0.0.1:7447";
   std::string project = {};
   bool json = false;
-  double timeout_seconds = 30;
+  std::optional<double> timeout_seconds = {};
   std::function<absl::Status()> action = {};
 
   // A client of the project; a usage error when none is named.
   absl::StatusOr<client::Client> Connect() const;
   // The same without a project.
   absl::StatusOr<client::Client> ConnectWithoutProject() const;
+  // For calls that last as long as there are data: they have no deadline unless --timeout is given.
+  Context ForLongCalls() const;
 };
 
-void AddRegistryCommands(CLI::App& app, Context& context);  // apply, get, list, delete-object
-void AddWriteCommand(CLI::App& app, Context& context);      // write
-void AddFactCommands(CLI::App& app, Context& context);      // delete, retract
-void AddReadCommand(CLI::App& app, Context& context);       // read
-void AddHistoryCommand(CLI::App& app, Context& context);    // history
-void AddTrainCommand(CLI::App& app, Context& context);      // train
-void AddSearchCommand(CLI::App& app, Context& context);     // search
-void AddStatusCommand(CLI::App& app, Context& context);     // status
+// The whole command line on `app`. Both must outlive the parsing and the action.
+void AddCommands(CLI::App& app, Context& context);
+
+void AddRegistryCommands(CLI::App& app, Context& context);     // apply, get, list, delete-object
+void AddLineageCommand(CLI::App& app, Context& context);       // lineage
+void AddWriteCommand(CLI::App& app, Context& context);         // write
+void AddFactCommands(CLI::App& app, Context& context);         // delete, retract
+void AddReadCommand(CLI::App& app, Context& context);          // read
+void AddHistoryCommand(CLI::App& app, Context& context);       // history
+void AddTrainCommand(CLI::App& app, Context& context);         // train
+void AddTrainingSetCommands(CLI::App& app, Context& context);  // training-set …
+void AddSearchCommand(CLI::App& app, Context& context);        // search
+void AddEraseCommands(CLI::App& app, Context& context);        // erase, erasures
+void AddStatusCommand(CLI::App& app, Context& context);        // status
+void AddMaintenanceCommands(CLI::App& app, Context& context);  // compact, audit
+
+// A command line that works, shown at the end of the command's help; one or more lines.
+void AddExample(CLI::App& command, const std::string& lines);
 
 // --features A,B and --service NAME.
 struct SelectionArgs {
@@ -55,6 +68,9 @@ void PutSelection(const SelectionArgs& args, Request& request) {
 
 // --key NAME=VALUE[,VALUE…], once a key column.
 CLI::Option* AddKeyOption(CLI::App& command, std::vector<std::string>& keys);
+
+// --context NAME=VALUE[,VALUE…], once a context column.
+CLI::Option* AddContextOption(CLI::App& command, std::vector<std::string>& context);
 
 // --as-of TIME and --known-at COMMIT|TIME.
 struct MomentArgs {

@@ -7,12 +7,21 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/string_view.h"
 
 namespace fletch::ctl {
 
-// "1 row", "2 rows".
-inline std::string CountText(uint64_t count, absl::string_view noun) {
-  return absl::StrCat(count, " ", noun, count == 1 ? "" : "s");
+// "1 row", "2 rows"; "2 batches" when the plural is not the noun with an s.
+inline std::string CountText(uint64_t count, absl::string_view noun,
+                             absl::string_view plural = "") {
+  if (count == 1) return absl::StrCat("1 ", noun);
+  return plural.empty() ? absl::StrCat(count, " ", noun, "s") : absl::StrCat(count, " ", plural);
+}
+
+// "12.5 MiB".
+inline std::string MebibytesText(uint64_t bytes) {
+  return absl::StrFormat("%.1f MiB", static_cast<double>(bytes) / 1048576.0);
 }
 
 }  // namespace fletch::ctl

@@ -4,9 +4,20 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
-#include "specs.h"
+#include "kinds.h"
 
 namespace fletch::ctl {
+namespace {
+
+void AppendAffected(absl::string_view what,
+                    const google::protobuf::RepeatedPtrField<std::string>& names,
+                    std::string& text) {
+  if (names.empty()) return;
+  absl::StrAppend(&text, std::string(11, ' '), what,
+                  " that keep the older version: ", absl::StrJoin(names, ", "), "\n");
+}
+
+}  // namespace
 
 std::string PlanText(const v1::ApplyResponse& plan, bool dry_run) {
   std::string text;
@@ -20,10 +31,8 @@ std::string PlanText(const v1::ApplyResponse& plan, bool dry_run) {
     for (const std::string& detail : change.details()) {
       absl::StrAppend(&text, std::string(11, ' '), detail, "\n");
     }
-    if (change.affected_services_size() > 0) {
-      absl::StrAppend(&text, std::string(11, ' '), "services that keep the older version: ",
-                      absl::StrJoin(change.affected_services(), ", "), "\n");
-    }
+    AppendAffected("services", change.affected_services(), text);
+    AppendAffected("training sets", change.affected_training_sets(), text);
   }
   absl::StrAppend(&text, changes, " of ", plan.changes_size(), " objects ",
                   dry_run ? "would change; nothing was changed (--dry-run)" : "changed",
@@ -41,6 +50,9 @@ Json PlanJson(const v1::ApplyResponse& plan, bool dry_run) {
     line["details"] = Json(change.details());
     if (change.affected_services_size() > 0) {
       line["affected_services"] = Json(change.affected_services());
+    }
+    if (change.affected_training_sets_size() > 0) {
+      line["affected_training_sets"] = Json(change.affected_training_sets());
     }
     changes.push_back(line);
   }

@@ -4,7 +4,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -54,6 +56,32 @@ void Progress::Update(uint64_t done, uint64_t whole, uint64_t rows) {
   const double share = whole == 0 ? -1 : static_cast<double>(done) / static_cast<double>(whole);
   std::fprintf(stderr, "\r\x1b[K%s", ProgressLine(share, rows, now - start_).c_str());
   std::fflush(stderr);
+}
+
+Waiting::Waiting(bool show, std::string what) : what_(std::move(what)), start_(absl::Now()) {
+  if (show) thread_ = std::thread([this] { Draw(); });
+}
+
+void Waiting::Hide() {
+  if (!thread_.joinable()) return;
+  {
+    std::lock_guard lock(mutex_);
+    done_ = true;
+  }
+  changed_.notify_all();
+  thread_.join();
+}
+
+void Waiting::Draw() {
+  bool visible = false;
+  std::unique_lock lock(mutex_);
+  while (!changed_.wait_for(lock, std::chrono::seconds(1), [&] { return done_; })) {
+    std::fprintf(stderr, "\r\x1b[K%s … %d s", what_.c_str(),
+                 static_cast<int>(absl::ToInt64Seconds(absl::Now() - start_)));
+    std::fflush(stderr);
+    visible = true;
+  }
+  if (visible) std::fputs("\r\x1b[K", stderr);
 }
 
 bool ErrorsGoToTerminal() { return isatty(STDERR_FILENO) == 1; }

@@ -3,9 +3,11 @@
 #ifndef FLETCH_CLIENTS_FLETCHCTL_PROGRESS_H_
 #define FLETCH_CLIENTS_FLETCHCTL_PROGRESS_H_
 
+#include <condition_variable>
 #include <cstdint>
 #include <mutex>
 #include <string>
+#include <thread>
 
 #include "absl/time/time.h"
 
@@ -34,6 +36,27 @@ class Progress {
   std::mutex mutex_;
   absl::Time drawn_;
   bool visible_ = false;
+};
+
+// "what … 12 s" for a call that does not say how far it is; shown as Progress is, by a thread of
+// its own.
+class Waiting {
+ public:
+  Waiting(bool show, std::string what);
+  ~Waiting() { Hide(); }
+
+  // Wipes the line and ends the thread. To be called by one thread.
+  void Hide();
+
+ private:
+  void Draw();
+
+  const std::string what_;
+  const absl::Time start_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool done_ = false;  // mutex_ guards it
+  std::thread thread_;
 };
 
 // Standard error is a terminal.

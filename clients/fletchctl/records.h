@@ -17,6 +17,7 @@ namespace fletch::ctl {
 
 // Nothing is null; a string is the text of a CSV cell; Json is a value of a JSON line.
 using RecordCell = std::variant<std::monostate, std::string, Json>;
+using SpineRow = std::vector<RecordCell>;
 
 // Adds a cell to a column.
 absl::Status AddCell(const RecordCell& cell, ColumnBuilder& builder);

@@ -5,14 +5,17 @@
 
 #include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "fletch/errors.h"
 
 namespace fletch::ctl {
 namespace {
 
 constexpr char kUsage[] = "fletchctl/usage";
+constexpr char kAdvice[] = "fletchctl/advice";
 
 std::string Advice(const absl::Status& status) {
+  if (const auto advice = status.GetPayload(kAdvice)) return std::string(*advice);
   if (client::ErrorReason(status) == "CONNECTION_FAILED") {
     return "is fletchd running? start it with `fletchd` (or ./deploy/quickstart.sh), or name "
            "another with --address "
@@ -25,6 +28,15 @@ std::string Advice(const absl::Status& status) {
     return "allow more time with --timeout SECONDS";
   }
   return "";
+}
+
+// The path of a field as the command line knows it: a training read's header is what its flags say.
+std::string FieldPath(const absl::Status& status) {
+  const std::string field = client::ErrorField(status);
+  absl::string_view path = field;
+  absl::ConsumePrefix(&path, "header.");
+  absl::ConsumePrefix(&path, "read.");
+  return std::string(path);
 }
 
 }  // namespace
@@ -40,6 +52,11 @@ int ExitCode(const absl::Status& status) {
   return status.GetPayload(kUsage) ? 2 : 1;
 }
 
+absl::Status WithAdvice(absl::Status status, absl::string_view advice) {
+  if (!status.ok()) status.SetPayload(kAdvice, absl::Cord(advice));
+  return status;
+}
+
 absl::Status Prefixed(const absl::Status& status, absl::string_view prefix) {
   if (status.ok()) return status;
   absl::Status result(status.code(), absl::StrCat(prefix, status.message()));
@@ -52,7 +69,7 @@ absl::Status Prefixed(const absl::Status& status, absl::string_view prefix) {
 std::string Explain(const absl::Status& status, bool json) {
   const std::string code = absl::StatusCodeToString(status.code());
   const std::string reason = client::ErrorReason(status);
-  const std::string field = client::ErrorField(status);
+  const std::string field = FieldPath(status);
   const std::string advice = Advice(status);
   if (json) {
     nlohmann::ordered_json error = {{"code", code}, {"message", std::string(status.message())}};

@@ -22,6 +22,9 @@ int ExitCode(const absl::Status& status);
 // The same error with `prefix` before its message.
 absl::Status Prefixed(const absl::Status& status, absl::string_view prefix);
 
+// The same error with what to do next.
+absl::Status WithAdvice(absl::Status status, absl::string_view advice);
+
 // The error in words: code, message, field, reason, what to do next. With `json`: one JSON
 // document. REQUIRES: status is not OK.
 std::string Explain(const absl::Status& status, bool json);

@@ -2,6 +2,7 @@
 #include "schema.h"
 
 #include <algorithm>
+#include <optional>
 #include <set>
 
 #include "absl/strings/str_cat.h"
@@ -21,37 +22,92 @@ absl::StatusOr<v1::Object> GetObject(const client::Client& client, v1::ObjectKin
   return response.object();
 }
 
-// What stands before the colon of a ref.
-absl::StatusOr<std::string> ViewOf(const std::string& ref) {
-  const size_t colon = ref.find(':');
-  if (colon != std::string::npos && colon > 0) return ref.substr(0, colon);
-  return UsageError(absl::StrCat("'", ref, "' is not a feature ref; write view:field"));
-}
+// A value of an argument; nullopt: null.
+using Values = std::vector<std::optional<std::string>>;
 
-// Adds the join keys of `view` under the names that `mapping` gives them.
-template <typename Map>
-absl::Status AddKeys(const client::Client& client, const std::string& view, const Map& mapping,
-                     KeyTypes& keys) {
-  CTL_ASSIGN(const ViewSchema schema, GetViewSchema(client, view));
-  for (const auto& [name, type] : schema.JoinKeys()) {
-    const auto renamed = mapping.find(name);
-    const std::string& column = renamed == mapping.end() ? name : renamed->second;
-    const bool known =
-        std::any_of(keys.begin(), keys.end(), [&](const auto& key) { return key.first == column; });
-    if (!known) keys.emplace_back(column, type);
+absl::StatusOr<Values> SplitValues(const std::string& text) {
+  Values values;
+  if (!text.starts_with("[")) {
+    for (absl::string_view value : absl::StrSplit(text, ',')) values.emplace_back(value);
+    return values;
   }
-  return absl::OkStatus();
-}
-
-absl::StatusOr<std::vector<std::string>> SplitValues(const std::string& text) {
-  if (!text.starts_with("[")) return std::vector<std::string>(absl::StrSplit(text, ','));
   const Json list = Json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!list.is_array()) return UsageError(absl::StrCat("'", text, "' is not a JSON list"));
-  std::vector<std::string> values;
   for (const Json& value : list) {
-    values.push_back(value.is_string() ? value.get<std::string>() : value.dump());
+    if (value.is_null()) {
+      values.emplace_back();
+    } else {
+      values.emplace_back(value.is_string() ? value.get<std::string>() : value.dump());
+    }
   }
   return values;
+}
+
+std::string Names(const KeyTypes& types) {
+  if (types.empty()) return "none";
+  return absl::StrJoin(types, ", ", [](std::string* out, const auto& type) { *out += type.first; });
+}
+
+// How columns are given: the option's name, what its columns are called, and whether one may hold
+// nulls.
+struct ColumnOption {
+  const char* name;
+  const char* columns;
+  bool nulls;
+};
+constexpr ColumnOption kKey = {"--key", "keys", false};
+constexpr ColumnOption kContext = {"--context", "context columns", true};
+
+struct NamedValues {
+  std::string name = {};
+  uint64_t row_count = 0;
+  v1::Column column = {};
+};
+
+// One argument, NAME=VALUE[,VALUE…].
+absl::StatusOr<NamedValues> ParseColumn(const ColumnOption& option, const std::string& argument,
+                                        const KeyTypes& types) {
+  const size_t equals = argument.find('=');
+  NamedValues result{.name = argument.substr(0, equals)};
+  const auto type = std::find_if(types.begin(), types.end(),
+                                 [&](const auto& known) { return known.first == result.name; });
+  if (equals == std::string::npos || type == types.end()) {
+    return UsageError(absl::StrCat(option.name, " '", argument, "': ", option.columns, " here are ",
+                                   Names(types), "; write ", option.name, " NAME=VALUE[,VALUE…]"));
+  }
+  CTL_ASSIGN(const Values values, SplitValues(argument.substr(equals + 1)));
+  ColumnBuilder builder(CellType{.type = type->second});
+  for (const std::optional<std::string>& value : values) {
+    absl::Status status;
+    if (value) {
+      status = builder.AddText(*value);
+    } else if (option.nulls) {
+      builder.AddNull();
+    } else {
+      status = UsageError("a null cannot stand here");
+    }
+    if (!status.ok()) return Prefixed(status, absl::StrCat(option.name, " ", result.name, ": "));
+  }
+  result.row_count = values.size();
+  result.column = builder.Take();
+  return result;
+}
+
+// All arguments, each name once.
+absl::StatusOr<std::vector<NamedValues>> ParseColumns(const ColumnOption& option,
+                                                      const std::vector<std::string>& arguments,
+                                                      const KeyTypes& types) {
+  std::vector<NamedValues> columns;
+  std::set<std::string> seen;
+  for (const std::string& argument : arguments) {
+    CTL_ASSIGN(NamedValues column, ParseColumn(option, argument, types));
+    if (!seen.insert(column.name).second) {
+      return UsageError(absl::StrCat(option.name, " '", column.name, "' stands twice; write ",
+                                     option.name, " ", column.name, "=A,B"));
+    }
+    columns.push_back(std::move(column));
+  }
+  return columns;
 }
 
 }  // namespace
@@ -85,72 +141,70 @@ absl::StatusOr<ViewSchema> GetViewSchema(const client::Client& client, const std
   return schema;
 }
 
-absl::StatusOr<KeyTypes> GetServiceKeys(const client::Client& client, const std::string& service) {
-  CTL_ASSIGN(const v1::Object object, GetObject(client, v1::FEATURE_SERVICE, service));
-  KeyTypes keys;
-  std::set<std::string> seen;
-  for (const std::string& ref : object.feature_service().features()) {
-    CTL_ASSIGN(const std::string view, ViewOf(ref));
-    if (!seen.insert(view).second) continue;
-    const auto& bindings = object.feature_service().bindings();
-    const auto binding = std::find_if(bindings.begin(), bindings.end(),
-                                      [&](const v1::Binding& b) { return b.alias() == view; });
-    if (binding == bindings.end()) {
-      CTL_RETURN_IF_ERROR(AddKeys(client, view, std::map<std::string, std::string>(), keys));
-    } else {
-      CTL_RETURN_IF_ERROR(AddKeys(client, binding->feature_view(), binding->join_key_map(), keys));
-    }
-  }
-  return keys;
+absl::StatusOr<KeyTypes> GetEntityKeys(const client::Client& client, const std::string& entity) {
+  ViewSchema schema;
+  CTL_ASSIGN(const v1::Object object, GetObject(client, v1::ENTITY, entity));
+  schema.entity = object.entity();
+  return schema.JoinKeys();
 }
 
-absl::StatusOr<KeyTypes> GetFeatureKeys(const client::Client& client,
-                                        const std::vector<std::string>& features) {
-  KeyTypes keys;
-  std::set<std::string> seen;
-  for (const std::string& ref : features) {
-    CTL_ASSIGN(const std::string view, ViewOf(ref));
-    if (!seen.insert(view).second) continue;
-    CTL_RETURN_IF_ERROR(AddKeys(client, view, std::map<std::string, std::string>(), keys));
+ReadColumns ToReadColumns(const v1::GetHistoricalFeaturesResponse& header_answer) {
+  ReadColumns columns;
+  for (const v1::KeyField& key : header_answer.key_columns()) {
+    columns.keys.emplace_back(key.name(), key.type());
   }
-  return keys;
+  for (const v1::RequestField& field : header_answer.context_columns()) {
+    columns.context.emplace_back(field.name(), field.type());
+  }
+  return columns;
+}
+
+absl::StatusOr<ReadColumns> GetReadColumns(const client::Client& client, const std::string& service,
+                                           const std::vector<std::string>& features) {
+  v1::HistoricalHeader header;
+  header.set_feature_service(service);
+  header.mutable_features()->Add(features.begin(), features.end());
+  CTL_ASSIGN(const v1::GetHistoricalFeaturesResponse answer,
+             client.DescribeHistoricalFeatures(header));
+  return ToReadColumns(answer);
 }
 
 absl::StatusOr<KeyColumns> ParseKeys(const std::vector<std::string>& arguments,
                                      const KeyTypes& types) {
+  CTL_ASSIGN(std::vector<NamedValues> columns, ParseColumns(kKey, arguments, types));
   KeyColumns keys;
-  std::set<std::string> seen;
-  for (const std::string& argument : arguments) {
-    const size_t equals = argument.find('=');
-    const std::string name = argument.substr(0, equals);
-    const auto type = std::find_if(types.begin(), types.end(),
-                                   [&](const auto& key) { return key.first == name; });
-    if (equals == std::string::npos || type == types.end()) {
-      const std::string known = absl::StrJoin(
-          types, ", ", [](std::string* out, const auto& key) { absl::StrAppend(out, key.first); });
-      return UsageError(absl::StrCat("--key '", argument, "': keys here are ", known,
-                                     "; write --key NAME=VALUE[,VALUE…]"));
+  for (NamedValues& column : columns) {
+    if (!keys.columns.empty() && column.row_count != keys.row_count) {
+      return UsageError(absl::StrCat("--key ", column.name, " has ", column.row_count,
+                                     " values, but ", keys.columns[0].first, " has ",
+                                     keys.row_count, "; the n-th of each belong together"));
     }
-    if (!seen.insert(name).second) {
-      return UsageError(
-          absl::StrCat("--key '", name, "' stands twice; write --key ", name, "=A,B"));
-    }
-    CTL_ASSIGN(const std::vector<std::string> values, SplitValues(argument.substr(equals + 1)));
-    ColumnBuilder builder(CellType{.type = type->second});
-    for (const std::string& value : values) {
-      if (absl::Status status = builder.AddText(value); !status.ok()) {
-        return Prefixed(status, absl::StrCat("--key ", name, ": "));
-      }
-    }
-    if (!keys.columns.empty() && values.size() != keys.row_count) {
-      return UsageError(absl::StrCat("--key ", name, " has ", values.size(), " values, but ",
-                                     keys.columns[0].first, " has ", keys.row_count,
-                                     "; the n-th of each belong together"));
-    }
-    keys.row_count = values.size();
-    keys.columns.emplace_back(name, builder.Take());
+    keys.row_count = column.row_count;
+    keys.columns.emplace_back(std::move(column.name), std::move(column.column));
   }
   return keys;
+}
+
+absl::StatusOr<KeyColumns> ParseContext(const std::vector<std::string>& arguments,
+                                        const KeyTypes& types, uint64_t row_count) {
+  CTL_ASSIGN(std::vector<NamedValues> columns, ParseColumns(kContext, arguments, types));
+  KeyColumns context{.row_count = row_count};
+  for (NamedValues& column : columns) {
+    if (column.row_count != 1 && column.row_count != row_count) {
+      return UsageError(absl::StrCat("--context ", column.name, " has ", column.row_count,
+                                     " values for ", row_count,
+                                     " rows; give one for all or one a row"));
+    }
+    context.columns.emplace_back(std::move(column.name), std::move(column.column));
+  }
+  for (const auto& [name, type] : types) {
+    const bool given = std::any_of(context.columns.begin(), context.columns.end(),
+                                   [&](const auto& column) { return column.first == name; });
+    if (given) continue;
+    return UsageError(absl::StrCat("the features need the request's ", name, "; add --context ",
+                                   name, "=… (", v1::ValueType_Name(type), ")"));
+  }
+  return context;
 }
 
 }  // namespace fletch::ctl

@@ -3,7 +3,6 @@
 #ifndef FLETCH_CLIENTS_FLETCHCTL_SCHEMA_H_
 #define FLETCH_CLIENTS_FLETCHCTL_SCHEMA_H_
 
-#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,7 +13,7 @@
 
 namespace fletch::ctl {
 
-// Key columns and their types, in the order in which they first occur.
+// Key or context columns and their types, in the order in which they first occur.
 using KeyTypes = std::vector<std::pair<std::string, v1::ValueType>>;
 
 struct ViewSchema {
@@ -31,22 +30,34 @@ struct ViewSchema {
 // `view`: "view" or "view@v2".
 absl::StatusOr<ViewSchema> GetViewSchema(const client::Client& client, const std::string& view);
 
-// The key columns that a read of a service, or of refs, takes.
-absl::StatusOr<KeyTypes> GetServiceKeys(const client::Client& client, const std::string& service);
-absl::StatusOr<KeyTypes> GetFeatureKeys(const client::Client& client,
-                                        const std::vector<std::string>& features);
+// Join keys of an entity.
+absl::StatusOr<KeyTypes> GetEntityKeys(const client::Client& client, const std::string& entity);
+
+// The columns that a read of a service, or of refs, takes, as the daemon says.
+struct ReadColumns {
+  KeyTypes keys = {};
+  KeyTypes context = {};
+};
+ReadColumns ToReadColumns(const v1::GetHistoricalFeaturesResponse& header_answer);
+absl::StatusOr<ReadColumns> GetReadColumns(const client::Client& client, const std::string& service,
+                                           const std::vector<std::string>& features);
 
 // Key columns from the command line: "airport=SFO,JFK", or with a JSON list "airport=[\"a,b\"]".
 // All must be named in `types`, all must have as many values; a usage error otherwise.
 struct KeyColumns {
   uint64_t row_count = 0;
   // In the order given.
-  std::vector<std::pair<std::string, v1::Column>> columns;
+  std::vector<std::pair<std::string, v1::Column>> columns = {};
 };
 absl::StatusOr<KeyColumns> ParseKeys(const std::vector<std::string>& arguments,
                                      const KeyTypes& types);
 
-// Puts key columns into a request's map.
+// The request's context from the command line, written as keys are; null as "hour=[null]". Each
+// column has one value, or `row_count`; all of `types` must be there, and no others.
+absl::StatusOr<KeyColumns> ParseContext(const std::vector<std::string>& arguments,
+                                        const KeyTypes& types, uint64_t row_count);
+
+// Puts columns into a request's map.
 template <typename Map>
 void PutKeys(const KeyColumns& keys, Map& map) {
   for (const auto& [name, column] : keys.columns) map[name] = column;

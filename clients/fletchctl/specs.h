@@ -24,14 +24,8 @@ Json ToSpec(const v1::Object& object, bool answers);
 // A spec as a YAML document that ParseSpecs reads.
 std::string ToYaml(const Json& spec);
 
-// "FeatureView"; the name of the object in it.
-std::string KindName(v1::ObjectKind kind);
-v1::ObjectKind KindOf(const v1::Object& object);
-std::string NameOf(const v1::Object& object);
-
-// From "FeatureView", "feature_view", "feature-view" or "view", and so on; a usage error lists
-// them.
-absl::StatusOr<v1::ObjectKind> ParseKind(const std::string& text);
+// "approx_percentile".
+std::string FunctionName(v1::AggregateFunction function);
 
 }  // namespace fletch::ctl
 

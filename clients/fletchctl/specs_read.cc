@@ -2,90 +2,16 @@
 // YAML to objects.
 #include <yaml-cpp/yaml.h>
 
-#include <functional>
-#include <initializer_list>
-#include <set>
+#include <map>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "durations.h"
 #include "result.h"
+#include "spec_node.h"
 #include "specs.h"
 
 namespace fletch::ctl {
-namespace {
-
-// A node and where it stands, so that every error can say so.
-class Spec {
- public:
-  Spec(YAML::Node node, std::string file, std::string path)
-      : node_(std::move(node)), file_(std::move(file)), path_(std::move(path)) {}
-
-  absl::Status Error(absl::string_view what) const {
-    const std::string path = path_.empty() ? "" : absl::StrCat(path_, ": ");
-    return UsageError(absl::StrCat(file_, ":", node_.Mark().line + 1, ": ", path, what));
-  }
-
-  // A mapping with no key but these, each at most once.
-  absl::Status CheckKeys(const std::vector<std::string>& known) const {
-    if (!node_.IsMap()) return Error("a mapping (key: value) is needed here");
-    std::set<std::string> seen;
-    for (const auto& entry : node_) {
-      const Spec key(entry.first, file_, path_);
-      if (!entry.first.IsScalar()) return key.Error("a key must be a plain name");
-      const std::string& name = entry.first.Scalar();
-      if (std::find(known.begin(), known.end(), name) == known.end()) {
-        return key.Error(
-            absl::StrCat("unknown key '", name, "'; known are ", absl::StrJoin(known, ", ")));
-      }
-      if (!seen.insert(name).second)
-        return key.Error(absl::StrCat("key '", name, "' stands twice"));
-    }
-    return absl::OkStatus();
-  }
-
-  bool Has(const std::string& key) const { return node_[key] && !node_[key].IsNull(); }
-  Spec At(const std::string& key) const {
-    return Spec(node_[key], file_, path_.empty() ? key : absl::StrCat(path_, ".", key));
-  }
-  Spec In(std::string path) const { return Spec(node_, file_, std::move(path)); }
-
-  absl::StatusOr<std::string> Text() const {
-    if (!node_.IsScalar()) return Error("a single value is needed here");
-    return node_.Scalar();
-  }
-  // The text under `key`, or "" when it is absent and may be.
-  absl::StatusOr<std::string> Text(const std::string& key, bool required) const {
-    if (Has(key)) return At(key).Text();
-    if (required) return Error(absl::StrCat("'", key, "' is missing"));
-    return "";
-  }
-  absl::StatusOr<bool> Bool(const std::string& key) const {
-    if (!Has(key)) return false;
-    CTL_ASSIGN(const std::string text, At(key).Text());
-    if (text != "true" && text != "false") return At(key).Error("true or false is needed here");
-    return text == "true";
-  }
-  absl::StatusOr<std::vector<Spec>> List(const std::string& key) const {
-    std::vector<Spec> items;
-    if (!Has(key)) return items;
-    const Spec list = At(key);
-    if (!list.node_.IsSequence()) return list.Error("a list is needed here");
-    for (size_t i = 0; i < list.node_.size(); ++i) {
-      items.emplace_back(list.node_[i], file_, absl::StrCat(list.path_, "[", i, "]"));
-    }
-    return items;
-  }
-
-  const YAML::Node& node() const { return node_; }
-
- private:
-  YAML::Node node_;
-  std::string file_;
-  std::string path_;
-};
 
 absl::StatusOr<v1::ValueType> ParseType(const Spec& spec) {
   CTL_ASSIGN(const std::string name, spec.Text("type", true));
@@ -96,6 +22,17 @@ absl::StatusOr<v1::ValueType> ParseType(const Spec& spec) {
       "'; types are BOOL, INT32, INT64, FLOAT, DOUBLE, STRING, BYTES, TIMESTAMP, JSON, "
       "FLOAT_VECTOR, and `array: true` beside one"));
 }
+
+absl::StatusOr<std::optional<google::protobuf::Duration>> ParseDurationAt(const Spec& spec,
+                                                                          const std::string& key) {
+  if (!spec.Has(key)) return std::nullopt;
+  CTL_ASSIGN(const std::string text, spec.Text(key, true));
+  auto duration = ParseDuration(text);
+  if (!duration.ok()) return spec.At(key).Error(duration.status().message());
+  return *duration;
+}
+
+namespace {
 
 absl::StatusOr<v1::KeyField> ParseKeyField(const Spec& spec) {
   CTL_RETURN_IF_ERROR(spec.CheckKeys({"name", "type"}));
@@ -146,15 +83,8 @@ absl::StatusOr<v1::Field> ParseField(const Spec& spec) {
   field.set_array(array);
   CTL_ASSIGN(const bool forbid_nan, spec.Bool("forbid_nan"));
   field.set_forbid_nan(forbid_nan);
-  if (spec.Has("dimension")) {
-    CTL_ASSIGN(const std::string text, spec.Text("dimension", true));
-    ColumnBuilder number(CellType{.type = v1::INT64});
-    const bool fits = number.AddText(text).ok();
-    const int64_t dimension = fits ? number.Take().int64s().values(0) : -1;
-    if (dimension < 0)
-      return spec.At("dimension").Error("a whole number from 1 to 4096 is needed here");
-    field.set_dimension(dimension);
-  }
+  CTL_ASSIGN(const uint64_t dimension, spec.Count("dimension"));
+  field.set_dimension(dimension);
   if (spec.Has("default")) {
     CTL_ASSIGN(*field.mutable_default_value()->mutable_value(),
                ParseDefault(spec.At("default"), TypeOf(field)));
@@ -171,16 +101,6 @@ absl::StatusOr<v1::Field> ParseField(const Spec& spec) {
     field.mutable_index()->set_metric(metric);
   }
   return field;
-}
-
-// A duration under `key`; nullopt: absent.
-absl::StatusOr<std::optional<google::protobuf::Duration>> ParseDurationAt(const Spec& spec,
-                                                                          const std::string& key) {
-  if (!spec.Has(key)) return std::nullopt;
-  CTL_ASSIGN(const std::string text, spec.Text(key, true));
-  auto duration = ParseDuration(text);
-  if (!duration.ok()) return spec.At(key).Error(duration.status().message());
-  return *duration;
 }
 
 absl::StatusOr<v1::Object> ParseProject(const Spec& spec) {
@@ -227,8 +147,7 @@ absl::StatusOr<v1::Object> ParseView(const Spec& spec) {
   if (skew) *view.mutable_max_future_skew() = *skew;
   CTL_ASSIGN(const auto retention, ParseDurationAt(spec, "retention"));
   if (retention && (retention->seconds() != 0 || retention->nanos() != 0)) {
-    return spec.At("retention")
-        .Error("a retention is not built yet; 0 (for ever) is what there is");
+    *view.mutable_retention() = *retention;
   }
   return object;
 }
@@ -277,11 +196,11 @@ absl::StatusOr<v1::Object> ParseObject(const Spec& document) {
   if (kind == "Entity") return ParseEntity(spec);
   if (kind == "FeatureView") return ParseView(spec);
   if (kind == "FeatureService") return ParseService(spec);
-  if (kind == "AggregationView" || kind == "OnDemandFeatureView") {
-    return spec.At("kind").Error(absl::StrCat(kind, " is not built yet in this version of Fletch"));
-  }
+  if (kind == "AggregationView") return ParseAggregationView(spec);
+  if (kind == "OnDemandFeatureView") return ParseOnDemandFeatureView(spec);
   return spec.At("kind").Error(
-      absl::StrCat("no such kind; kinds are Project, Entity, FeatureView, FeatureService"));
+      "no such kind; kinds are Project, Entity, FeatureView, AggregationView, "
+      "OnDemandFeatureView, FeatureService");
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "durations.h"
+#include "kinds.h"
 #include "result.h"
 
 namespace fletch::ctl {
@@ -21,7 +22,7 @@ kind: FeatureView
 name: airport_weather
 entity: airport
 ttl: 3h                 # 0 = never too old
-retention: 0            # 0 = for ever
+retention: 400d         # 0 = for ever
 max_future_skew: 10m
 event_key: [{name: flight, type: INT64}]
 fields:
@@ -30,6 +31,22 @@ fields:
   - {name: note, type: STRING, default: ""}
   - {name: more, type: JSON, default: '{"a": 1}'}
   - {name: profile, type: FLOAT_VECTOR, dimension: 48, index: {metric: COSINE}}
+---
+kind: AggregationView
+name: airport_delays
+source: departures
+description: trailing windows
+aggregations:
+  - {name: mean_delay_7d, column: delay_min, function: mean, window: 7d}
+  - {name: departures_1h, function: count, window: 1h, description: "per hour"}
+  - {name: worst, column: delay_min, function: top_k, window: 90s, k: 3}
+  - {name: p95, column: delay_min, function: approx_percentile, window: 30d, percentile: 0.95}
+---
+kind: OnDemandFeatureView
+name: risk
+inputs: [airport_delays, airport_weather]
+request: [{name: hour, type: INT64, description: "local hour"}]
+fields: [{name: icy_and_late, type: BOOL, sql: "temperature_c < 0 AND mean_delay_7d > 15 AND hour < 9"}]
 ---
 kind: FeatureService
 name: delay_model
@@ -41,7 +58,7 @@ features: ["origin:temperature_c"]
 TEST(Specs, ReadEveryForm) {
   const auto objects = ParseSpecs(kAll, "a.yaml");
   ASSERT_TRUE(objects.ok()) << objects.status();
-  ASSERT_EQ(objects->size(), 4u);
+  ASSERT_EQ(objects->size(), 6u);
   EXPECT_EQ((*objects)[0].project().name(), "demo");
   EXPECT_EQ((*objects)[1].entity().join_keys(0).type(), v1::STRING);
   const v1::FeatureView& view = (*objects)[2].feature_view();
@@ -57,9 +74,70 @@ TEST(Specs, ReadEveryForm) {
   EXPECT_EQ(view.fields(2).default_value().value().strings().values(0), "");
   EXPECT_EQ(view.fields(4).dimension(), 48u);
   EXPECT_EQ(view.fields(4).index().metric(), v1::COSINE);
-  const v1::FeatureService& service = (*objects)[3].feature_service();
+  EXPECT_EQ(view.retention().seconds(), 400 * 86400);
+  const v1::FeatureService& service = (*objects)[5].feature_service();
   EXPECT_EQ(service.bindings(0).join_key_map().at("airport"), "origin");
   EXPECT_EQ(service.features(0), "origin:temperature_c");
+}
+
+TEST(Specs, ReadWindows) {
+  const auto objects = ParseSpecs(kAll, "a.yaml");
+  ASSERT_TRUE(objects.ok()) << objects.status();
+  const v1::AggregationView& view = (*objects)[3].aggregation_view();
+  EXPECT_EQ(view.source(), "departures");
+  EXPECT_EQ(view.description(), "trailing windows");
+  ASSERT_EQ(view.aggregations_size(), 4);
+  EXPECT_EQ(view.aggregations(0).column(), "delay_min");
+  EXPECT_EQ(view.aggregations(0).function(), v1::MEAN);
+  EXPECT_EQ(view.aggregations(0).window().seconds(), 7 * 86400);
+  EXPECT_EQ(view.aggregations(1).function(), v1::COUNT);
+  EXPECT_EQ(view.aggregations(1).column(), "");
+  EXPECT_EQ(view.aggregations(1).description(), "per hour");
+  EXPECT_EQ(view.aggregations(2).k(), 3u);
+  EXPECT_EQ(view.aggregations(3).function(), v1::APPROX_PERCENTILE);
+  EXPECT_EQ(view.aggregations(3).percentile(), 0.95);
+}
+
+TEST(Specs, ReadExpressions) {
+  const auto objects = ParseSpecs(kAll, "a.yaml");
+  ASSERT_TRUE(objects.ok()) << objects.status();
+  const v1::OnDemandFeatureView& view = (*objects)[4].on_demand_feature_view();
+  ASSERT_EQ(view.inputs_size(), 2);
+  EXPECT_EQ(view.inputs(1), "airport_weather");
+  EXPECT_EQ(view.request(0).name(), "hour");
+  EXPECT_EQ(view.request(0).type(), v1::INT64);
+  EXPECT_EQ(view.request(0).description(), "local hour");
+  EXPECT_EQ(view.fields(0).type(), v1::BOOL);
+  EXPECT_EQ(view.fields(0).sql(), "temperature_c < 0 AND mean_delay_7d > 15 AND hour < 9");
+}
+
+TEST(Specs, AreSummedUp) {
+  const auto objects = ParseSpecs(kAll, "a.yaml");
+  ASSERT_TRUE(objects.ok());
+  std::vector<std::string> summaries;
+  for (const v1::Object& object : *objects) summaries.push_back(Summary(object));
+  EXPECT_EQ(summaries, (std::vector<std::string>{
+                           "", "keys airport", "of airport, 5 fields", "of departures, 4 windows",
+                           "1 expression of airport_delays, airport_weather", "1 feature"}));
+}
+
+TEST(Specs, SayWhatTheDaemonAdds) {
+  v1::Object object;
+  v1::AggregationView& view = *object.mutable_aggregation_view();
+  view.set_name("d");
+  view.set_version(2);
+  view.set_source("x");
+  view.set_resolved_source("x@v3");
+  v1::Aggregation& aggregation = *view.add_aggregations();
+  aggregation.set_type(v1::INT64);
+  aggregation.set_array(true);
+  EXPECT_EQ(VersionOf(object), 2u);
+  const Json answer = ToSpec(object, true);
+  EXPECT_EQ(answer["resolved_source"], "x@v3");
+  EXPECT_EQ(answer["version"], 2);
+  EXPECT_EQ(answer["aggregations"][0]["type"], "INT64");
+  EXPECT_EQ(answer["aggregations"][0]["array"], true);
+  EXPECT_FALSE(ToSpec(object, false)["aggregations"][0].contains("type"));
 }
 
 TEST(Specs, WhatIsWrittenReadsBackTheSame) {
@@ -88,12 +166,25 @@ TEST(Specs, ErrorsNameFileLineAndPath) {
   EXPECT_EQ(Error("kind: FeatureView\nname: v\nentity: e\nttl: 3 hours\n"),
             "f.yaml:4: FeatureView v.ttl: '3 hours' is not a duration; write 3h, 7d, 90s, 10m, "
             "500ms or 0");
-  EXPECT_EQ(Error("kind: FeatureView\nname: v\nentity: e\nretention: 400d\n"),
-            "f.yaml:4: FeatureView v.retention: a retention is not built yet; 0 (for ever) is what "
-            "there is");
-  EXPECT_EQ(Error("---\nkind: AggregationView\nname: d\nsource: x\n"),
-            "f.yaml:2: AggregationView d.kind: AggregationView is not built yet in this version of "
-            "Fletch");
+  EXPECT_EQ(Error("kind: FeatureView\nname: v\nentity: e\nretention: long\n").substr(0, 53),
+            "f.yaml:4: FeatureView v.retention: 'long' is not a du");
+  const std::string windows = "kind: AggregationView\nname: d\nsource: x\naggregations:\n  - ";
+  EXPECT_EQ(
+      Error(windows + "{name: a, function: Mean, column: c, window: 7d}\n"),
+      "f.yaml:5: AggregationView d.aggregations[0].function: no such function 'Mean'; functions "
+      "are count, sum, mean, min, max, variance, stddev, first, last, last_k, count_distinct, "
+      "top_k, approx_percentile");
+  EXPECT_EQ(
+      Error(windows + "{name: a, function: mean, window: 7d, hop: 1h}\n"),
+      "f.yaml:5: AggregationView d.aggregations[0]: unknown key 'hop'; known are name, column, "
+      "function, window, k, percentile, description");
+  EXPECT_EQ(Error(windows + "{name: a, function: count}\n"),
+            "f.yaml:5: AggregationView d.aggregations[0]: 'window' is missing; write window: 7d");
+  EXPECT_EQ(Error("kind: OnDemandFeatureView\nname: r\nfields:\n  - {name: f, type: BOOL}\n"),
+            "f.yaml:4: OnDemandFeatureView r.fields[0]: 'sql' is missing");
+  EXPECT_EQ(Error("kind: OnDemandFeatureView\nname: r\nrequests: []\n"),
+            "f.yaml:3: OnDemandFeatureView r: unknown key 'requests'; known are kind, name, "
+            "description, inputs, request, fields");
   EXPECT_EQ(Error("kind: Entity\nname: a\nname: b\n"),
             "f.yaml:3: Entity a: key 'name' stands twice");
   EXPECT_EQ(Error("kind: Entity\n"), "f.yaml:1: 'name' is missing");
@@ -111,7 +202,11 @@ TEST(Specs, RefusesTheRest) {
         view + "{name: f, type: INT64, array: true, default: 1}\n",
         view + "{name: f, type: FLOAT_VECTOR, dimension: -1}\n",
         view + "{name: f, type: FLOAT_VECTOR, dimension: 2, index: {metric: cosine}}\n",
-        view + "7\n"}) {
+        view + "7\n",
+        std::string("kind: AggregationView\nname: d\nsource: x\naggregations:\n  - {name: a, "
+                    "function: last_k, window: 1d, k: -1}\n"),
+        std::string("kind: AggregationView\nname: d\nsource: x\naggregations:\n  - {name: a, "
+                    "function: approx_percentile, window: 1d, percentile: half}\n")}) {
     EXPECT_EQ(ExitCode(ParseSpecs(yaml, "f.yaml").status()), 2) << yaml;
   }
 }
@@ -129,10 +224,24 @@ TEST(Durations, ReadAndWrite) {
   }
 }
 
+TEST(Kinds, HaveNamesThatAreReadAgain) {
+  for (int i = v1::ObjectKind_MIN + 1; i <= v1::ObjectKind_MAX; ++i) {
+    const auto kind = static_cast<v1::ObjectKind>(i);
+    const auto again = ParseKind(KindName(kind), true);
+    ASSERT_TRUE(again.ok()) << KindName(kind);
+    EXPECT_EQ(*again, kind);
+  }
+}
+
 TEST(Kinds, AreReadInAnyUsualForm) {
   EXPECT_EQ(*ParseKind("FeatureView"), v1::FEATURE_VIEW);
   EXPECT_EQ(*ParseKind("feature-views"), v1::FEATURE_VIEW);
   EXPECT_EQ(*ParseKind("service"), v1::FEATURE_SERVICE);
+  EXPECT_EQ(*ParseKind("aggregation_view"), v1::AGGREGATION_VIEW);
+  EXPECT_EQ(*ParseKind("on-demand-views"), v1::ON_DEMAND_FEATURE_VIEW);
+  EXPECT_EQ(*ParseKind("entities"), v1::ENTITY);
+  EXPECT_EQ(*ParseKind("training-set", true), v1::TRAINING_SET);
+  EXPECT_EQ(ExitCode(ParseKind("training-set").status()), 2);
   EXPECT_EQ(ExitCode(ParseKind("table").status()), 2);
 }
 

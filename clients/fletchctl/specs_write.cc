@@ -6,9 +6,8 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_replace.h"
 #include "durations.h"
-#include "result.h"
+#include "kinds.h"
 #include "specs.h"
 
 namespace fletch::ctl {
@@ -40,10 +39,61 @@ Json ViewSpec(const v1::FeatureView& view, Json spec, bool answers) {
   spec["entity"] = view.entity();
   if (answers) spec["version"] = view.version();
   spec["ttl"] = FormatDuration(view.ttl());
+  if (view.has_retention()) spec["retention"] = FormatDuration(view.retention());
   if (view.has_max_future_skew()) spec["max_future_skew"] = FormatDuration(view.max_future_skew());
   if (view.event_key_size() > 0) spec["event_key"] = KeyFields(view.event_key());
   spec["fields"] = Json::array();
   for (const v1::Field& field : view.fields()) spec["fields"].push_back(FieldSpec(field));
+  return spec;
+}
+
+Json AggregationSpec(const v1::Aggregation& aggregation, bool answers) {
+  Json spec = {{"name", aggregation.name()}};
+  if (!aggregation.column().empty()) spec["column"] = aggregation.column();
+  spec["function"] = FunctionName(aggregation.function());
+  spec["window"] = FormatDuration(aggregation.window());
+  if (aggregation.k() != 0) spec["k"] = aggregation.k();
+  if (aggregation.percentile() != 0) spec["percentile"] = aggregation.percentile();
+  if (answers) {
+    spec["type"] = v1::ValueType_Name(aggregation.type());
+    if (aggregation.array()) spec["array"] = true;
+  }
+  if (!aggregation.description().empty()) spec["description"] = aggregation.description();
+  return spec;
+}
+
+Json WindowsSpec(const v1::AggregationView& view, Json spec, bool answers) {
+  spec["source"] = view.source();
+  if (answers) {
+    spec["resolved_source"] = view.resolved_source();
+    spec["version"] = view.version();
+  }
+  spec["aggregations"] = Json::array();
+  for (const v1::Aggregation& aggregation : view.aggregations()) {
+    spec["aggregations"].push_back(AggregationSpec(aggregation, answers));
+  }
+  return spec;
+}
+
+Json ExpressionsSpec(const v1::OnDemandFeatureView& view, Json spec, bool answers) {
+  spec["inputs"] = Json(view.inputs());
+  if (answers) {
+    spec["resolved_inputs"] = Json(view.resolved_inputs());
+    spec["version"] = view.version();
+  }
+  const auto add = [](Json& list, const auto& field, Json entry) {
+    if (!field.description().empty()) entry["description"] = field.description();
+    list.push_back(std::move(entry));
+  };
+  for (const v1::RequestField& field : view.request()) {
+    add(spec["request"], field,
+        {{"name", field.name()}, {"type", v1::ValueType_Name(field.type())}});
+  }
+  spec["fields"] = Json::array();
+  for (const v1::OnDemandField& field : view.fields()) {
+    add(spec["fields"], field,
+        {{"name", field.name()}, {"type", v1::ValueType_Name(field.type())}, {"sql", field.sql()}});
+  }
   return spec;
 }
 
@@ -90,66 +140,6 @@ void Emit(const Json& value, YAML::Emitter& out) {
 
 }  // namespace
 
-std::string KindName(v1::ObjectKind kind) {
-  switch (kind) {
-    case v1::PROJECT:
-      return "Project";
-    case v1::ENTITY:
-      return "Entity";
-    case v1::FEATURE_VIEW:
-      return "FeatureView";
-    case v1::FEATURE_SERVICE:
-      return "FeatureService";
-    default:
-      return v1::ObjectKind_Name(kind);
-  }
-}
-
-v1::ObjectKind KindOf(const v1::Object& object) {
-  switch (object.object_case()) {
-    case v1::Object::kProject:
-      return v1::PROJECT;
-    case v1::Object::kEntity:
-      return v1::ENTITY;
-    case v1::Object::kFeatureView:
-      return v1::FEATURE_VIEW;
-    case v1::Object::kFeatureService:
-      return v1::FEATURE_SERVICE;
-    default:
-      return v1::OBJECT_KIND_UNSPECIFIED;
-  }
-}
-
-std::string NameOf(const v1::Object& object) {
-  switch (object.object_case()) {
-    case v1::Object::kProject:
-      return object.project().name();
-    case v1::Object::kEntity:
-      return object.entity().name();
-    case v1::Object::kFeatureView:
-      return object.feature_view().name();
-    case v1::Object::kFeatureService:
-      return object.feature_service().name();
-    default:
-      return "";
-  }
-}
-
-absl::StatusOr<v1::ObjectKind> ParseKind(const std::string& text) {
-  const std::string word = absl::StrReplaceAll(absl::AsciiStrToLower(text), {{"_", ""}, {"-", ""}});
-  if (word == "project" || word == "projects") return v1::PROJECT;
-  if (word == "entity" || word == "entities") return v1::ENTITY;
-  if (word == "featureview" || word == "featureviews" || word == "view" || word == "views") {
-    return v1::FEATURE_VIEW;
-  }
-  if (word == "featureservice" || word == "featureservices" || word == "service" ||
-      word == "services") {
-    return v1::FEATURE_SERVICE;
-  }
-  return UsageError(
-      absl::StrCat("no such kind '", text, "'; kinds are project, entity, view, service"));
-}
-
 Json ToSpec(const v1::Object& object, bool answers) {
   Json spec = {{"kind", KindName(KindOf(object))}, {"name", NameOf(object)}};
   const auto describe = [&](const std::string& text) {
@@ -166,6 +156,12 @@ Json ToSpec(const v1::Object& object, bool answers) {
     case v1::Object::kFeatureView:
       describe(object.feature_view().description());
       return ViewSpec(object.feature_view(), spec, answers);
+    case v1::Object::kAggregationView:
+      describe(object.aggregation_view().description());
+      return WindowsSpec(object.aggregation_view(), spec, answers);
+    case v1::Object::kOnDemandFeatureView:
+      describe(object.on_demand_feature_view().description());
+      return ExpressionsSpec(object.on_demand_feature_view(), spec, answers);
     default:
       describe(object.feature_service().description());
       return ServiceSpec(object.feature_service(), spec, answers);

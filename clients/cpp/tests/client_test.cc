@@ -6,6 +6,7 @@
 #include <grpcpp/server_builder.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
 #include <thread>
 
@@ -92,7 +93,10 @@ class Historical : public v1::HistoricalService::Service {
     while (stream->Read(&request)) {
       v1::GetHistoricalFeaturesResponse response;
       if (request.has_header()) {
+        if (request.header().feature_service() == "nosuch") return Refusal();
         response.add_features()->set_ref(request.header().project());
+        response.add_key_columns()->set_name("airport");
+        response.add_context_columns()->set_name("hour");
       } else {
         response.set_row_count(request.spine().row_count());
         response.add_columns()->mutable_strings()->add_values(std::string(1 << 16, 'x'));
@@ -100,6 +104,31 @@ class Historical : public v1::HistoricalService::Service {
       stream->Write(response);
     }
     return grpc::Status::OK;
+  }
+  // Keeps rows; when the set is named "full", no more than nine.
+  grpc::Status CreateTrainingSet(
+      grpc::ServerContext*,
+      grpc::ServerReaderWriter<v1::CreateTrainingSetResponse, v1::CreateTrainingSetRequest>* stream)
+      override {
+    v1::CreateTrainingSetRequest request;
+    v1::TrainingSet set;
+    while (stream->Read(&request)) {
+      v1::CreateTrainingSetResponse response;
+      if (request.has_header()) {
+        set.set_name(request.header().name());
+        set.set_project(request.header().read().project());
+      }
+      set.set_row_count(set.row_count() + request.spine().row_count());
+      if (set.name() == "full" && set.row_count() >= 10) return Refusal();
+      response.set_row_count(set.row_count());
+      if (request.has_finish()) *response.mutable_training_set() = set;
+      stream->Write(response);
+    }
+    return grpc::Status::OK;
+  }
+  grpc::Status DeleteTrainingSet(grpc::ServerContext*, const v1::DeleteTrainingSetRequest* request,
+                                 v1::DeleteTrainingSetResponse*) override {
+    return request->project() == "demo" && request->name() == "q1" ? grpc::Status::OK : Refusal();
   }
 };
 
@@ -249,6 +278,81 @@ TEST_F(ClientTest, TrainingReadStopsWithTheErrorOfSourceOrSink) {
   };
   EXPECT_EQ(Connected().GetHistoricalFeatures({}, broken, accept).message(), "line 3");
   EXPECT_EQ(Connected().GetHistoricalFeatures({}, endless, refuse).message(), "disk full");
+  int answers = 0;
+  const auto refuse_the_second = [&](const v1::GetHistoricalFeaturesResponse&) {
+    return ++answers == 2 ? absl::AbortedError("disk full") : absl::OkStatus();
+  };
+  EXPECT_EQ(Connected().GetHistoricalFeatures({}, endless, refuse_the_second).message(),
+            "disk full");
+}
+
+// A source of `batches` batches of one row.
+SpineSource Batches(int batches) {
+  return [left = batches]() mutable -> absl::StatusOr<std::optional<v1::SpineBatch>> {
+    if (left-- == 0) return std::nullopt;
+    v1::SpineBatch batch;
+    batch.set_row_count(1);
+    return batch;
+  };
+}
+
+TEST_F(ClientTest, TrainingReadAsksTheSourceAfterTheHeadersAnswerAndWhenThereIsRoom) {
+  std::atomic<int> answered = -1;  // 0 with the header's
+  int given = 0;
+  const SpineSource source = [&]() -> absl::StatusOr<std::optional<v1::SpineBatch>> {
+    EXPECT_LE(given - answered, 2);
+    EXPECT_GE(answered, 0) << "asked before the header's answer was taken";
+    if (++given > 50) return std::nullopt;
+    v1::SpineBatch batch;
+    batch.set_row_count(1);
+    return batch;
+  };
+  const auto sink = [&](const v1::GetHistoricalFeaturesResponse&) {
+    ++answered;
+    return absl::OkStatus();
+  };
+  EXPECT_TRUE(Connected().GetHistoricalFeatures({}, source, sink, {.in_flight_max = 3}).ok());
+  EXPECT_EQ(answered, 50);
+}
+
+TEST_F(ClientTest, DescribesATrainingReadWithoutASpine) {
+  const auto answer = Connected().DescribeHistoricalFeatures({});
+  ASSERT_TRUE(answer.ok()) << answer.status();
+  EXPECT_EQ(answer->features(0).ref(), "demo");
+  EXPECT_EQ(answer->key_columns(0).name(), "airport");
+  EXPECT_EQ(answer->context_columns(0).name(), "hour");
+  v1::HistoricalHeader header;
+  header.set_feature_service("nosuch");
+  EXPECT_EQ(ErrorReason(Connected().DescribeHistoricalFeatures(header).status()), "QUEUE_FULL");
+}
+
+TEST_F(ClientTest, CreatesATrainingSetWholeOrNotAtAll) {
+  v1::TrainingSetHeader header;
+  header.set_name("q1");
+  std::vector<uint64_t> kept;
+  const auto on_rows = [&](uint64_t rows) {
+    kept.push_back(rows);
+    return absl::OkStatus();
+  };
+  const auto set = Connected().CreateTrainingSet(header, Batches(3), on_rows);
+  ASSERT_TRUE(set.ok()) << set.status();
+  EXPECT_EQ(set->project(), "demo");
+  EXPECT_EQ(set->row_count(), 3u);
+  EXPECT_EQ(kept, (std::vector<uint64_t>{0, 1, 2, 3, 3}));
+  EXPECT_EQ(Connected().CreateTrainingSet(header, Batches(3))->row_count(), 3u);
+  header.set_name("full");
+  EXPECT_EQ(ErrorReason(Connected().CreateTrainingSet(header, Batches(1000)).status()),
+            "QUEUE_FULL");
+  const auto broken = []() -> absl::StatusOr<std::optional<v1::SpineBatch>> {
+    return absl::DataLossError("line 3");
+  };
+  EXPECT_EQ(Connected().CreateTrainingSet(header, broken).status().message(), "line 3");
+}
+
+TEST_F(ClientTest, TrainingSetCallsNameTheProject) {
+  v1::DeleteTrainingSetRequest request;
+  request.set_name("q1");
+  EXPECT_TRUE(Connected().DeleteTrainingSet(request).ok());
 }
 
 TEST(Columns, HoldValuesAndNulls) {

@@ -9,8 +9,9 @@
 //   request.add_features("airport_weather:temperature_c");
 //   request.set_row_count(1);
 //   (*request.mutable_keys())["airport"] = fletch::client::Strings({"SFO"});
-//   absl::StatusOr<fletch::v1::GetOnlineFeaturesResponse> answer =
-//   client->GetOnlineFeatures(request);
+//   (*request.mutable_request_context())["hour"] = fletch::client::Int64s({8});  // if a feature
+//   asks absl::StatusOr<fletch::v1::GetOnlineFeaturesResponse> answer =
+//       client->GetOnlineFeatures(request);
 //
 // Errors have the daemon's code and message; errors.h reads reason, field and retry hint from them.
 #ifndef FLETCH_CLIENT_H_
@@ -106,6 +107,15 @@ using SpineSource = std::function<absl::StatusOr<std::optional<v1::SpineBatch>>(
 // Takes the header's answer and then one answer a batch, in order; an error: the read stops with
 // it.
 using AnswerSink = std::function<absl::Status(v1::GetHistoricalFeaturesResponse)>;
+// Takes the spine rows that are kept so far; an error: the creation stops with it.
+using RowsKept = std::function<absl::Status(uint64_t row_count)>;
+
+// How a spine is sent.
+struct SpineOptions {
+  // Batches on their way at most; `source` is not asked while so many are not answered. At least 1.
+  // The daemon joins in one pass what has arrived by then, so a few are much better than one.
+  uint64_t in_flight_max = 16;
+};
 
 // Thread-safe; movable; cheap to use from many threads (one connection).
 class Client {
@@ -123,12 +133,14 @@ class Client {
   absl::StatusOr<v1::GetResponse> Get(v1::GetRequest request) const;
   absl::StatusOr<v1::ListResponse> List(v1::ListRequest request) const;
   absl::StatusOr<v1::DeleteObjectResponse> DeleteObject(v1::DeleteObjectRequest request) const;
+  absl::StatusOr<v1::GetLineageResponse> GetLineage(v1::GetLineageRequest request) const;
 
   // Facts in.
   absl::StatusOr<v1::WriteResponse> Write(v1::WriteRequest request) const;
   WriteStream OpenWriteStream(WriteStreamOptions options = {}) const;
   absl::StatusOr<v1::DeleteResponse> Delete(v1::DeleteRequest request) const;
   absl::StatusOr<v1::RetractResponse> Retract(v1::RetractRequest request) const;
+  absl::StatusOr<v1::EraseResponse> Erase(v1::EraseRequest request) const;
 
   // Answers out.
   absl::StatusOr<v1::GetOnlineFeaturesResponse> GetOnlineFeatures(
@@ -136,12 +148,37 @@ class Client {
   absl::StatusOr<v1::GetFeatureHistoryResponse> GetFeatureHistory(
       v1::GetFeatureHistoryRequest request) const;
   absl::StatusOr<v1::SearchResponse> Search(v1::SearchRequest request) const;
-  absl::StatusOr<v1::GetStatusResponse> Status() const;
 
-  // A training read. `source` is called on a thread of its own, and only as fast as the daemon
-  // takes the batches; `sink` on this one. Returns when both have ended.
+  // A training read. `sink` takes the header's answer on this thread before `source` is called for
+  // the first time, so that it can say which columns the spine must bring; from then on `source` is
+  // called on a thread of its own. Returns when both have ended.
   absl::Status GetHistoricalFeatures(v1::HistoricalHeader header, SpineSource source,
-                                     AnswerSink sink) const;
+                                     AnswerSink sink, SpineOptions options = {}) const;
+  // The header's answer alone: what a read takes (key_columns, context_columns) and gives. The
+  // columns of an online read of the same features are the same.
+  absl::StatusOr<v1::GetHistoricalFeaturesResponse> DescribeHistoricalFeatures(
+      v1::HistoricalHeader header) const;
+
+  // Training sets. `source` and `on_rows` as in GetHistoricalFeatures; `on_rows` may be empty.
+  // What is not created whole is not kept.
+  absl::StatusOr<v1::TrainingSet> CreateTrainingSet(v1::TrainingSetHeader header,
+                                                    SpineSource source, RowsKept on_rows = {},
+                                                    SpineOptions options = {}) const;
+  absl::StatusOr<v1::GetTrainingSetResponse> GetTrainingSet(
+      v1::GetTrainingSetRequest request) const;
+  absl::StatusOr<v1::ListTrainingSetsResponse> ListTrainingSets(
+      v1::ListTrainingSetsRequest request) const;
+  absl::StatusOr<v1::VerifyTrainingSetResponse> VerifyTrainingSet(
+      v1::VerifyTrainingSetRequest request) const;
+  absl::StatusOr<v1::DeleteTrainingSetResponse> DeleteTrainingSet(
+      v1::DeleteTrainingSetRequest request) const;
+
+  // For operators. Compact and ListErasures are of the options' project, or of all when there is
+  // none.
+  absl::StatusOr<v1::GetStatusResponse> Status() const;
+  absl::StatusOr<v1::CompactResponse> Compact(v1::CompactRequest request = {}) const;
+  absl::StatusOr<v1::AuditParityResponse> AuditParity(v1::AuditParityRequest request) const;
+  absl::StatusOr<v1::ListErasuresResponse> ListErasures(v1::ListErasuresRequest request = {}) const;
 
  private:
   class Impl;
