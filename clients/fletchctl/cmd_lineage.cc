@@ -41,8 +41,11 @@ absl::StatusOr<std::vector<v1::ObjectKind>> KindsNamed(const client::Client& cli
   v1::GetTrainingSetRequest set;
   set.set_name(name);
   set.set_describe_only(true);
-  if (client.GetTrainingSet(set).ok()) kinds.push_back(v1::TRAINING_SET);
-  return kinds;
+  const absl::Status status = client.GetTrainingSet(set).status();
+  if (status.ok()) kinds.push_back(v1::TRAINING_SET);
+  // "view@v2" is no training set's name at all.
+  if (status.ok() || absl::IsNotFound(status) || absl::IsInvalidArgument(status)) return kinds;
+  return status;
 }
 
 absl::StatusOr<v1::GetLineageRequest> ToRequest(const LineageArgs& args,

@@ -171,6 +171,7 @@ absl::Status Verify(const std::string& name, const Context& context) {
                        " are the same, bit for bit\n"));
   }
   if (answer->same()) return absl::OkStatus();
+  if (!set.unreadable().empty()) return absl::FailedPreconditionError(set.unreadable());
   return absl::DataLossError(
       absl::StrCat("training set ", name, " is not as it was created: ", answer->reason()));
 }

@@ -116,13 +116,13 @@ TEST(TrainingSetText, SaysWhatIsKnown) {
   set.set_read_seq(7);
   set.set_digest("\x01\xff");
   set.set_engine_version("0.1.0");
-  set.set_unreadable("erased");
+  set.set_unreadable("entities of it were erased");
   v1::ResolvedFeature& feature = *set.add_features();
   feature.set_ref("v:f");
   feature.set_resolved("v@v1:f");
   EXPECT_EQ(TrainingSetText(set),
             "training set q1, created 1970-01-01T00:00:00Z by 0.1.0\n"
-            "can no longer be read: erased\n"
+            "entities of it were erased\n"
             "rows      3 in 1 batch, of 1970-01-01T00:00:00Z to 1970-01-01T00:00:00Z\n"
             "known at  commit 7\n"
             "digest    01ff\n"

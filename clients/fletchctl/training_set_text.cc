@@ -37,9 +37,7 @@ std::string TrainingSetText(const v1::TrainingSet& set) {
                                   client::FormatTimeMicros(set.created_micros()), " by ",
                                   set.engine_version(), "\n");
   if (!set.description().empty()) absl::StrAppend(&text, set.description(), "\n");
-  if (!set.unreadable().empty()) {
-    absl::StrAppend(&text, "can no longer be read: ", set.unreadable(), "\n");
-  }
+  if (!set.unreadable().empty()) absl::StrAppend(&text, set.unreadable(), "\n");
   absl::StrAppend(&text, "rows      ", set.row_count(), " in ",
                   CountText(set.batch_count(), "batch", "batches"), ", of ",
                   client::FormatTimeMicros(set.min_timestamp_micros()), " to ",
