@@ -70,7 +70,7 @@ inline constexpr size_t kFoldRows = 32;  // unfolded facts of an entity that are
 inline constexpr uint64_t kFoldTriggerFacts =
     100'000;  // new facts of a view that are worth a pass over its unfolded ones
 inline constexpr uint64_t kFoldMarksSwept =
-    1'000'000;  // folded facts whose deletions are worth a compaction
+    100'000;  // deletions a seek may walk over, 50 ns each, before they are compacted away
 inline constexpr size_t kMaxEraseKeys = 1000;  // each is a commit and some fsyncs
 inline constexpr size_t kDefaultErasuresPageSize = 100;
 inline constexpr uint64_t kCommitSeqBlock = 1u << 16;  // numbers reserved by one synced write

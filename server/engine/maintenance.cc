@@ -87,7 +87,6 @@ absl::Status Maintenance::RunDue() {
     RETURN_IF_ERROR(keep_going());
     Done done;
     RETURN_IF_ERROR(Work(*view, /*all=*/false, keep_going, &done));
-    RETURN_IF_ERROR(SweepMarks(*view));
   }
   MutexLock lock(&mu_);
   absl::erase_if(progress_, [&views](const auto& entry) {
@@ -182,6 +181,8 @@ absl::Status Maintenance::Fold(const View& view, KeepGoing keep_going, Done* don
   const uint64_t folded_at = pipeline_->FactsCommitted(view_id);
   uint64_t seen = 0;
   uint64_t folded = 0;
+  uint64_t marks = 0;  // since `swept`
+  std::string swept = ViewPrefix(view_id);
   std::string resume_key;
   do {
     RETURN_IF_ERROR(keep_going());
@@ -191,30 +192,36 @@ absl::Status Maintenance::Fold(const View& view, KeepGoing keep_going, Done* don
                        resume_key = std::move(result.resume_key);
                        seen += result.rows_seen;
                        folded += result.rows_folded;
+                       marks += result.rows_folded;
                        done->facts_folded += result.rows_folded;
                        folded_->Add(result.rows_folded);
                        return absl::OkStatus();
                      }));
     if (!there) return absl::OkStatus();
+    if (marks >= limits::kFoldMarksSwept && !resume_key.empty()) {
+      RETURN_IF_ERROR(SweepMarks(swept, resume_key));
+      swept = resume_key;
+      marks = 0;
+    }
   } while (!resume_key.empty());
+  marks += ProgressOf(view_id).marks;  // of passes that folded too little to be swept
+  if (marks >= limits::kFoldMarksSwept) {
+    RETURN_IF_ERROR(SweepMarks(ViewPrefix(view_id), ViewPrefixEnd(view_id)));
+    marks = 0;
+  }
   MutexLock lock(&mu_);
   Progress& progress = progress_[view_id];
   progress.folded_once = true;
   progress.folded_at = folded_at;
   progress.left = seen - folded;
-  progress.marks += folded;
+  progress.marks = marks;
   return absl::OkStatus();
 }
 
-// Readers of facts that are not folded walk over the marks of those that were.
-absl::Status Maintenance::SweepMarks(const View& view) {
-  const ViewId view_id = view.schema.view_id;
-  if (ProgressOf(view_id).marks < limits::kFoldMarksSwept) return absl::OkStatus();
-  const KeyRange facts{Family::kFacts, ViewPrefix(view_id), ViewPrefixEnd(view_id)};
-  RETURN_IF_ERROR(store_->Compact({&facts, 1}));
-  MutexLock lock(&mu_);
-  progress_[view_id].marks = 0;
-  return absl::OkStatus();
+// A seek walks over the marks of folded facts until it meets one that is not.
+absl::Status Maintenance::SweepMarks(const std::string& begin, const std::string& end) {
+  const KeyRange facts{Family::kFacts, begin, end};
+  return store_->Compact({&facts, 1});
 }
 
 absl::StatusOr<bool> Maintenance::Step(const View& view, absl::FunctionRef<absl::Status()> step) {

@@ -74,7 +74,7 @@ class Maintenance {
     bool folded_once = false;
     uint64_t folded_at = 0;  // FactsCommitted when the last pass began
     uint64_t left = 0;       // facts that it left unfolded
-    uint64_t marks = 0;      // facts folded since the store's range was compacted
+    uint64_t marks = 0;      // facts folded since the view's range was compacted, about
     int64_t dropped_to = INT64_MIN;
   };
   using KeepGoing = absl::FunctionRef<absl::Status()>;
@@ -88,7 +88,7 @@ class Maintenance {
   absl::Status Fold(const View& view, KeepGoing keep_going, Done* done);
   // Runs `step` while no other runs. False: the view is gone.
   absl::StatusOr<bool> Step(const View& view, absl::FunctionRef<absl::Status()> step);
-  absl::Status SweepMarks(const View& view);
+  absl::Status SweepMarks(const std::string& begin, const std::string& end);
   bool FoldIsDue(ViewId view_id) const;
   Progress ProgressOf(ViewId view_id) const;
 
