@@ -4,6 +4,7 @@
 #ifndef FLETCH_STORAGE_ONLINE_TABLE_H_
 #define FLETCH_STORAGE_ONLINE_TABLE_H_
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <functional>
@@ -35,6 +36,15 @@ class OnlineRecord {
   // The view's slot; false when the view has none for this entity.
   bool Find(ViewId view_id, OnlineSlot* slot) const;
   std::string_view entity_key() const;
+  // Asks the memory for what Find and the rows will need, so that the misses of many records
+  // overlap.
+  void Prefetch() const {
+    constexpr uint32_t kLine = 64, kMost = 4096;
+    const char* const begin = reinterpret_cast<const char*>(this);
+    for (uint32_t at = kLine; at < std::min(bytes_, kMost); at += kLine) {
+      __builtin_prefetch(begin + at);
+    }
+  }
 
  private:
   friend class OnlineTable;

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "storage/row_columns.h"
 
+#include <algorithm>
 #include <cstring>
 #include <type_traits>
 #include <vector>
+
+#include "base/limits.h"
 
 namespace fletch {
 namespace {
@@ -11,13 +14,34 @@ namespace {
 // Rows whose bytes stay in the cache while their fields are taken one after another.
 constexpr size_t kRowsAtOnce = 256;
 
+// A row of any layout, all zero, as far as fixed-width fields go. Windows have two fields an
+// aggregation.
+constexpr size_t kMostFields =
+    std::max(limits::kMaxFieldsPerView, 2 * limits::kMaxAggregationsPerView);
+constexpr char kBlank[kRowHeaderBytes + kMostFields / 8 + kMostFields * sizeof(uint64_t)] = {};
+
 }  // namespace
 
-// Reads one field of rows, most of which were written with all fields of the layout.
+// Reads one field after another of at most kRowsAtOnce rows. Rows that are not there, or were
+// written with more or fewer fields than the layout's, are exceptions: their bases are zeros.
 class RowColumns {
  public:
   RowColumns(const RowLayout& layout, absl::Span<const VisibleRow> rows)
-      : layout_(layout), rows_(rows), header_(Header(layout)) {}
+      : layout_(layout), rows_(rows) {
+    const uint32_t header = Header(layout);
+    for (size_t i = 0; i < rows.size(); ++i) {
+      bases_[i] = kBlank;
+      uint32_t found = ~header;
+      if (rows[i].status == CellStatus::kPresent) {
+        std::memcpy(&found, rows[i].row.data(), sizeof(found));
+      }
+      if (found == header) {
+        bases_[i] = rows[i].row.data();
+      } else {
+        exceptions_.push_back(i);
+      }
+    }
+  }
 
   void Append(const FieldTarget& target) const {
     const RowLayout::Slot& slot = layout_.slots_[target.field];
@@ -50,35 +74,32 @@ class RowColumns {
 
   template <typename T>
   void AppendFixed(size_t field, std::vector<T>* values, Column* out) const {
-    const size_t null_byte = kRowHeaderBytes + field / 8;
-    const int null_bit = 1 << (field % 8);
     const size_t offset =
         kRowHeaderBytes + (layout_.field_count() + 7) / 8 + layout_.slots_[field].offset;
+    const size_t null_byte = kRowHeaderBytes + field / 8;
     const size_t before = values->size();
     values->resize(before + rows_.size());
     T* const to = values->data() + before;
+    char nulls = 0;
     for (size_t i = 0; i < rows_.size(); ++i) {
-      const VisibleRow& row = rows_[i];
-      if (row.status != CellStatus::kPresent) {
-        SetStatus(row.status, before + i, out);
-        continue;
-      }
-      const char* const bytes = row.row.data();
-      uint32_t header;
-      std::memcpy(&header, bytes, sizeof(header));
-      if (header != header_) {
-        if (!ReadOther(row.row, field, &to[i])) {
-          SetStatus(CellStatus::kNullValue, before + i, out);
-        }
-        continue;
-      }
-      std::memcpy(&to[i], bytes + offset, sizeof(T));  // of a null it is zero
-      if ((bytes[null_byte] & null_bit) != 0) {
-        SetStatus(CellStatus::kNullValue, before + i, out);
+      std::memcpy(&to[i], bases_[i] + offset, sizeof(T));  // of a null it is zero
+      nulls |= bases_[i][null_byte];
+    }
+    const char null_bit = static_cast<char>(1 << (field % 8));
+    if ((nulls & null_bit) != 0) {
+      CellStatus* const statuses = Statuses(out);
+      for (size_t i = 0; i < rows_.size(); ++i) {
+        if ((bases_[i][null_byte] & null_bit) != 0) statuses[i] = CellStatus::kNullValue;
       }
     }
-    out->row_count += rows_.size();
-    FillStatuses(out);
+    for (const size_t i : exceptions_) {
+      if (rows_[i].status != CellStatus::kPresent) {
+        Statuses(out)[i] = rows_[i].status;
+      } else if (!ReadOther(rows_[i].row, field, &to[i])) {
+        Statuses(out)[i] = CellStatus::kNullValue;
+      }
+    }
+    Finish(out);
   }
 
   // Of a row that was written with more or fewer fields; false: null.
@@ -109,32 +130,39 @@ class RowColumns {
   }
 
   void AppendVariable(size_t field, Column* out) const {
-    for (const VisibleRow& row : rows_) {
-      const size_t at = out->row_count;
-      if (row.status != CellStatus::kPresent) {
+    const size_t row_count = out->row_count;
+    for (size_t i = 0; i < rows_.size(); ++i) {
+      CellStatus status = rows_[i].status;
+      if (status == CellStatus::kPresent) {
+        const RowView view(&layout_, rows_[i].row);
+        view.AppendTo(field, out);
+        if (view.is_null(field)) status = CellStatus::kNullValue;
+      } else {
         AppendEmpty(out);
-        SetStatus(row.status, at, out);
-        continue;
       }
-      const RowView view(&layout_, row.row);
-      view.AppendTo(field, out);
-      if (view.is_null(field)) SetStatus(CellStatus::kNullValue, at, out);
+      if (status == CellStatus::kPresent) continue;
+      out->row_count = row_count;
+      Statuses(out)[i] = status;
     }
-    FillStatuses(out);
+    out->row_count = row_count;
+    Finish(out);
   }
 
-  static void SetStatus(CellStatus status, size_t row, Column* out) {
-    out->statuses.resize(row, CellStatus::kPresent);
-    out->statuses.push_back(status);
+  // Those of the rows, of which out->row_count does not know yet.
+  CellStatus* Statuses(Column* out) const {
+    out->statuses.resize(out->row_count + rows_.size(), CellStatus::kPresent);
+    return out->statuses.data() + out->row_count;
   }
 
-  static void FillStatuses(Column* out) {
-    if (!out->statuses.empty()) out->statuses.resize(out->row_count, CellStatus::kPresent);
+  void Finish(Column* out) const {
+    if (!out->statuses.empty()) Statuses(out);
+    out->row_count += rows_.size();
   }
 
   const RowLayout& layout_;
   const absl::Span<const VisibleRow> rows_;
-  const uint32_t header_;
+  const char* bases_[kRowsAtOnce];
+  std::vector<size_t> exceptions_;
 };
 
 void AppendRows(const RowLayout& layout, absl::Span<const VisibleRow> rows,

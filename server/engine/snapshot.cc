@@ -55,19 +55,6 @@ absl::StatusOr<VisibleRow> Snapshot::FromFacts(const View& view, std::string_vie
 
 std::string_view Snapshot::Keep(std::string_view row) { return kept_.emplace_back(row); }
 
-absl::StatusOr<std::optional<VisibleRow>> Snapshot::FindStored(const PlanView& view,
-                                                               const OnlineRecord* record,
-                                                               std::string_view entity_key,
-                                                               bool may_block) {
-  if (!view.reads_vectors) {
-    if (std::optional<VisibleRow> row = FromMemory(*view.view, record)) return row;
-  }
-  if (!may_block) return std::nullopt;
-  ASSIGN_OR_RETURN(VisibleRow row, FromFacts(*view.view, entity_key));
-  row.row = Keep(row.row);
-  return row;
-}
-
 absl::StatusOr<std::optional<VisibleRow>> Snapshot::FindWindows(const PlanView& view,
                                                                 std::string_view entity_key,
                                                                 size_t row, bool may_block,
@@ -92,13 +79,18 @@ absl::StatusOr<std::optional<VisibleRow>> Snapshot::FindWindows(const PlanView& 
 absl::StatusOr<std::optional<std::vector<VisibleRow>>> Snapshot::FindRows(
     const PlanView& view, absl::Span<const OnlineRecord* const> records,
     absl::Span<const std::string> entity_keys, bool may_block, const Call& call) {
+  const bool in_memory = view.view != nullptr && !view.reads_vectors;
   std::vector<VisibleRow> rows(entity_keys.size());
   for (size_t i = 0; i < rows.size(); ++i) {
     if (i % kRowsBetweenChecks == kRowsBetweenChecks - 1) RETURN_IF_ERROR(call.Check());
-    ASSIGN_OR_RETURN(std::optional<VisibleRow> row,
-                     view.windows != nullptr
-                         ? FindWindows(view, entity_keys[i], i, may_block, call)
-                         : FindStored(view, records[i], entity_keys[i], may_block));
+    std::optional<VisibleRow> row;
+    if (in_memory) row = FromMemory(*view.view, records[i]);
+    if (!row.has_value() && view.windows != nullptr) {
+      ASSIGN_OR_RETURN(row, FindWindows(view, entity_keys[i], i, may_block, call));
+    } else if (!row.has_value() && may_block) {
+      ASSIGN_OR_RETURN(row, FromFacts(*view.view, entity_keys[i]));
+      row->row = Keep(row->row);
+    }
     if (!row.has_value()) return std::nullopt;
     rows[i] = *row;
   }

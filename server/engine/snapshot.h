@@ -54,10 +54,14 @@ class Snapshot {
     return reader_.Find(entity_id, entity_key);
   }
 
-  // FindRecord of each key.
+  // FindRecord of each key; their rows are on the way into the cache.
   std::vector<const OnlineRecord*> FindRecords(EntityId entity_id,
                                                absl::Span<const std::string> entity_keys) const {
-    return reader_.FindMany(entity_id, entity_keys);
+    std::vector<const OnlineRecord*> records = reader_.FindMany(entity_id, entity_keys);
+    for (const OnlineRecord* record : records) {
+      if (record != nullptr) record->Prefetch();
+    }
+    return records;
   }
 
   // What memory says; nullopt: it cannot. `record` as FindRecord gave it, nullptr too. The row is
@@ -83,9 +87,6 @@ class Snapshot {
 
  private:
   std::string_view Keep(std::string_view row);
-  absl::StatusOr<std::optional<VisibleRow>> FindStored(const PlanView& view,
-                                                       const OnlineRecord* record,
-                                                       std::string_view entity_key, bool may_block);
   absl::StatusOr<std::optional<VisibleRow>> FindWindows(const PlanView& view,
                                                         std::string_view entity_key, size_t row,
                                                         bool may_block, const Call& call);

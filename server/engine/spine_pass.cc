@@ -17,6 +17,10 @@ constexpr size_t kMinChunkBytes = 4u << 10;
 constexpr size_t kMaxChunkBytes = 1u << 20;
 constexpr FoundRows::Cell kStatusBits = 7;
 constexpr size_t kRowsBetweenChecks = 1024;
+// Rows lie in the order of the facts, so each is a cache miss: they are asked for early.
+constexpr size_t kEntriesAhead = 16;
+constexpr size_t kRowBytesAhead = 1024;
+constexpr size_t kLineBytes = 64;
 constexpr size_t kPiecesPerThread = 8;  // of uneven work: the last one to finish is short
 
 }  // namespace
@@ -56,6 +60,10 @@ FoundRows::Cell FoundRows::Add(const VisibleRow& row) {
     last_ = entry;
   }
   return reinterpret_cast<Cell>(last_) | Bare(row.status);
+}
+
+void FoundRows::PrefetchEntry(Cell cell) {
+  __builtin_prefetch(reinterpret_cast<const Entry*>(cell & ~kStatusBits));
 }
 
 VisibleRow FoundRows::Read(Cell cell) {
@@ -205,7 +213,13 @@ absl::Status SpinePass::FindGroup(size_t group, size_t first_view, const SpineSt
 
 void SpinePass::Read(size_t flat, size_t begin, absl::Span<VisibleRow> out) const {
   const FoundRows::Cell* const cells = cells_[flat].data() + begin;
-  for (size_t i = 0; i < out.size(); ++i) out[i] = FoundRows::Read(cells[i]);
+  for (size_t i = 0; i < out.size(); ++i) {
+    if (i + kEntriesAhead < out.size()) FoundRows::PrefetchEntry(cells[i + kEntriesAhead]);
+    out[i] = FoundRows::Read(cells[i]);
+    for (size_t at = 0; at < std::min(out[i].row.size(), kRowBytesAhead); at += kLineBytes) {
+      __builtin_prefetch(out[i].row.data() + at);
+    }
+  }
 }
 
 }  // namespace fletch

@@ -33,6 +33,8 @@ class FoundRows {
   Cell Add(const VisibleRow& row);
   // REQUIRES: FoundRows that gave `cell` is there.
   static VisibleRow Read(Cell cell);
+  // Soon it will be read.
+  static void PrefetchEntry(Cell cell);
   // Says so without a row.
   static Cell Bare(CellStatus status) { return static_cast<Cell>(status); }
 

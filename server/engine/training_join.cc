@@ -18,7 +18,7 @@
 namespace fletch {
 namespace {
 
-constexpr size_t kRowsToTranspose = 1024;  // at once: their places fit the cache
+constexpr size_t kRowsToTranspose = 512;  // at once: they fit the cache
 
 // About the bytes of one row of a view, for a first guess.
 size_t RowBytes(const RowLayout& layout) {
