@@ -122,9 +122,10 @@ class SpinePass::Piece {
       if (i % kRowsBetweenChecks == 0) RETURN_IF_ERROR(Check());
       const SpineQuestion& question = questions_[i];
       if (Mark(question)) continue;
-      ASSIGN_OR_RETURN(Visible visible, facts_.FindVisible(view.schema, order_.Key(question),
-                                                           question.as_of, KnownAt(question)));
-      const VisibleRow row = ToVisibleRow(view.schema, question.as_of, visible);
+      const absl::StatusOr<Visible> visible =
+          facts_.FindVisible(view.schema, order_.Key(question), question.as_of, KnownAt(question));
+      if (!visible.ok()) return visible.status();
+      const VisibleRow row = ToVisibleRow(view.schema, question.as_of, *visible);
       if (row.status == CellStatus::kPresent && !found_->IsLast(row)) {
         RETURN_IF_ERROR(RowView::Parse(&view.layout, row.row).status());
       }
