@@ -454,8 +454,7 @@ TEST_P(EngineProperty, EqualsAPlainLoop) {
 
 INSTANTIATE_TEST_SUITE_P(Seeds, EngineProperty, testing::Range(1, 9));
 
-// Every online answer, asked again as a training read at its own (as_of, read_seq), while writers
-// run.
+// Every online answer, asked again as a training read at its own moment, while writers run.
 TEST_F(EngineTest, ParityWhileWritersRun) {
   ApplyUsers(0);
   std::atomic<bool> stop{false};

@@ -39,6 +39,32 @@ class MergeTest : public EngineWorld {
     return row;
   }
 
+  void RetractFact(WorldFact victim) {
+    auto receipt =
+        StartKeyed(FactForm::kRetraction, victim.user, victim.event_time, victim.event).get();
+    ASSERT_TRUE(receipt.ok()) << receipt.status();
+    victim.commit = receipt->commit_seq;
+    victim.withdrawn = true;
+    facts_.push_back(victim);
+  }
+
+  void ExpectVisible(int64_t user, int64_t as_of, uint64_t known_at) {
+    const auto want = VisibleFact(facts_, user, as_of, known_at);
+    auto got = Online(user, as_of, known_at);
+    ASSERT_TRUE(got.ok()) << got.status();
+    ASSERT_EQ(got->has_value(), want.has_value()) << user << " T=" << as_of << " K=" << known_at;
+    if (want) {
+      ASSERT_EQ(**got, want->row) << user << " T=" << as_of << " K=" << known_at;
+    }
+  }
+
+  // A write under way, and what it says.
+  struct Sent {
+    std::vector<Patch> patches;
+    std::vector<bool> merges;
+    Future future;
+  };
+
   std::vector<WorldFact> facts_;
 };
 
@@ -136,11 +162,6 @@ TEST_F(MergeTest, EqualsAPlainLoop) {
   const auto pick = [&random](int64_t n) {
     return std::uniform_int_distribution<int64_t>(0, n - 1)(random);
   };
-  struct Sent {
-    std::vector<Patch> patches;
-    std::vector<bool> merges;
-    Future future;
-  };
   for (int round = 0; round < 300; ++round) {
     std::vector<Sent> sent;
     for (int64_t i = pick(6); i >= 0; --i) {
@@ -191,28 +212,13 @@ TEST_F(MergeTest, EqualsAPlainLoop) {
       facts_.push_back(
           {user, time, std::nullopt, receipt->commit_seq, receipt->commit_time, false, {}});
     }
-    if (pick(4) == 0) {
-      WorldFact victim = facts_[pick(facts_.size())];
-      auto receipt =
-          StartKeyed(FactForm::kRetraction, victim.user, victim.event_time, victim.event).get();
-      ASSERT_TRUE(receipt.ok()) << receipt.status();
-      victim.commit = receipt->commit_seq;
-      victim.withdrawn = true;
-      facts_.push_back(victim);
-    }
+    if (pick(4) == 0) ASSERT_NO_FATAL_FAILURE(RetractFact(facts_[pick(facts_.size())]));
     if (pick(30) == 0) Open();
     clock_.Set(kNow + 10);
     for (int64_t user = 0; user < 9; ++user) {
-      const int64_t as_of = kNow + pick(7);
       const uint64_t known_at =
           pick(2) == 0 ? engine_->applied_seq() : facts_[pick(facts_.size())].commit;
-      const auto want = VisibleFact(facts_, user, as_of, known_at);
-      auto got = Online(user, as_of, known_at);
-      ASSERT_TRUE(got.ok()) << got.status();
-      ASSERT_EQ(got->has_value(), want.has_value()) << user << " T=" << as_of << " K=" << known_at;
-      if (want) {
-        ASSERT_EQ(**got, want->row) << user << " T=" << as_of << " K=" << known_at;
-      }
+      ASSERT_NO_FATAL_FAILURE(ExpectVisible(user, kNow + pick(7), known_at));
     }
   }
 }

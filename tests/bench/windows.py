@@ -113,8 +113,8 @@ def differing_cells(ours: pa.Table, duck: Duck) -> int:
         size = right[f"size_{name}"].fill_null(0).to_numpy()
         squares = right[f"squares_{name}"].fill_null(0).to_numpy()
         for function in FUNCTIONS:
-            expected = right[f"{function}_{name}"].fill_null(np.nan).to_numpy().astype(float)
-            got = ours[f"w:{function}_{name}"].fill_null(np.nan).to_numpy().astype(float)
+            expected = right[f"{function}_{name}"].cast(pa.float64()).fill_null(np.nan).to_numpy()
+            got = ours[f"w:{function}_{name}"].cast(pa.float64()).fill_null(np.nan).to_numpy()
             near = {"sum": 1e-9 * size, "mean": 1e-9 * size,
                     "stddev": 1e-9 * squares / np.maximum(np.nan_to_num(expected), 1e-6)}.get(function, 0)  # fmt: skip
             same = (np.abs(got - expected) <= near) | (np.isnan(got) & np.isnan(expected))

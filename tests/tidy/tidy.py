@@ -92,6 +92,7 @@ class Tidy:
                     self.find("include", f"{path}:{number}", "names a parent folder; say it from the room's root")
                 self._foreign(path, number, line, holders)
         for library, paths in holders.items():
+            paths = {p for p in paths if not p.endswith("_testing.h")}  # a witness may look at what the room wrote
             if library in ONE_FILE and len(paths) > 1:
                 self.find("foreign", sorted(paths)[0], f"{library} is included in {len(paths)} files: {sorted(paths)}")
 
