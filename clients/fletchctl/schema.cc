@@ -198,8 +198,9 @@ absl::StatusOr<KeyColumns> ParseContext(const std::vector<std::string>& argument
     context.columns.emplace_back(std::move(column.name), std::move(column.column));
   }
   for (const auto& [name, type] : types) {
-    const bool given = std::any_of(context.columns.begin(), context.columns.end(),
-                                   [&](const auto& column) { return column.first == name; });
+    const bool given =
+        std::any_of(context.columns.begin(), context.columns.end(),
+                    [&wanted = name](const auto& column) { return column.first == wanted; });
     if (given) continue;
     return UsageError(absl::StrCat("the features need the request's ", name, "; add --context ",
                                    name, "=… (", v1::ValueType_Name(type), ")"));
