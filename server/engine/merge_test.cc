@@ -212,7 +212,9 @@ TEST_F(MergeTest, EqualsAPlainLoop) {
       facts_.push_back(
           {user, time, std::nullopt, receipt->commit_seq, receipt->commit_time, false, {}});
     }
-    if (pick(4) == 0) ASSERT_NO_FATAL_FAILURE(RetractFact(facts_[pick(facts_.size())]));
+    if (pick(4) == 0) {
+      ASSERT_NO_FATAL_FAILURE(RetractFact(facts_[pick(facts_.size())]));
+    }
     if (pick(30) == 0) Open();
     clock_.Set(kNow + 10);
     for (int64_t user = 0; user < 9; ++user) {
