@@ -313,7 +313,8 @@ class Oracle {
         return real(IsInteger() ? static_cast<double>(fold.exact) / fold.n : fold.sum / fold.n);
       default: {
         if (events_.size() < 2) return std::nullopt;
-        const double variance = fold.m2 / (fold.n - 1);
+        const bool finite = IsInteger() || std::isfinite(fold.sum);
+        const double variance = finite ? fold.m2 / (fold.n - 1) : kNaN;
         const bool root = aggregation_.function == AggregateFunction::kStddev;
         return real(root ? std::sqrt(variance) : variance);
       }

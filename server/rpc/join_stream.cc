@@ -50,7 +50,9 @@ class JoinStream final : public OrderedStream {
     while (joined_ != nullptr && WantsAnswer()) {
       const size_t i = next_++;
       Answer(first_ + i, AnswerBatch(i));
-      if (next_ == row_counts_.size()) joined_.reset();
+      if (next_ < row_counts_.size()) continue;
+      joined_.reset();
+      if (!fault_.ok()) Answer(first_ + next_, fault_);
     }
   }
 
@@ -94,13 +96,13 @@ class JoinStream final : public OrderedStream {
     row_counts_.clear();
     for (grpc::ByteBuffer& message : messages) {
       RETURN_IF_ERROR(call().Check());
-      MessageArena arena;
-      auto* request = arena.New<v1::GetHistoricalFeaturesRequest>();
-      RETURN_IF_ERROR(ParseMessage(message, request));
+      absl::StatusOr<SpineBatch> batch = ToBatch(message);
       message.Clear();
-      RETURN_IF_ERROR(CheckPart(*request, /*first=*/false));
-      absl::StatusOr<SpineBatch> batch = ToEngine(request->spine());
-      if (!batch.ok()) return InPart(batch.status(), "spine");
+      if (!batch.ok() && batches.empty()) return batch.status();
+      if (!batch.ok()) {
+        fault_ = batch.status();  // those before it are answered first
+        break;
+      }
       row_counts_.push_back(batch->row_count);
       batches.push_back(*std::move(batch));
     }
@@ -110,6 +112,16 @@ class JoinStream final : public OrderedStream {
     first_ = first;
     next_ = 0;
     return absl::OkStatus();
+  }
+
+  static absl::StatusOr<SpineBatch> ToBatch(const grpc::ByteBuffer& message) {
+    MessageArena arena;
+    auto* request = arena.New<v1::GetHistoricalFeaturesRequest>();
+    RETURN_IF_ERROR(ParseMessage(message, request));
+    RETURN_IF_ERROR(CheckPart(*request, /*first=*/false));
+    absl::StatusOr<SpineBatch> batch = ToEngine(request->spine());
+    if (!batch.ok()) return InPart(batch.status(), "spine");
+    return batch;
   }
 
   absl::StatusOr<grpc::ByteBuffer> AnswerBatch(size_t i) {
@@ -141,6 +153,7 @@ class JoinStream final : public OrderedStream {
   std::vector<size_t> row_counts_;       // of its batches
   uint64_t first_ = 0;                   // its first message
   size_t next_ = 0;                      // its first batch that is not answered
+  absl::Status fault_;                   // of the message behind the group; ends the stream
 };
 
 }  // namespace
