@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 from typing import Sequence
@@ -56,8 +57,33 @@ CALLS: list[tuple[str, object, str]] = [
         "project": "demo", "feature_view": "airport_weather", "row_count": 1, "tombstones": True,
         "keys": {"airport": {"strings": {"values": ["JFK"]}}},
         "event_timestamps": {"rfc3339": ["2001-11-23T00:00:00Z"]}}, '"commit_seq"'),
+    ("RegistryService/Apply", {"project": "demo", "objects": [
+        {"aggregation_view": {"name": "warmth", "source": "airport_weather", "aggregations": [
+            {"name": "mean_1d", "column": "temperature_c", "function": "MEAN", "window": "86400s"}]}},
+        {"on_demand_feature_view": {"name": "risk", "inputs": ["warmth"], "request": [{"name": "hour", "type": "INT64"}],
+                                    "fields": [{"name": "icy", "type": "BOOL", "sql": "mean_1d < 15 AND hour < 9"}]}}]},
+     '"ADDED"'),
+    ("ServingService/GetOnlineFeatures", {
+        "project": "demo", "features": ["warmth:mean_1d", "risk:icy"], "row_count": 1,
+        "keys": {"airport": {"strings": {"values": ["SFO"]}}}, "request_context": {"hour": {"int64s": {"values": ["8"]}}},
+        "as_of": {"rfc3339": ["2001-11-22T00:30:00Z"]}}, "true"),
+    ("RegistryService/GetLineage", {"project": "demo", "kind": "FEATURE_VIEW", "name": "airport_weather"}, '"risk"'),
+    ("HistoricalService/CreateTrainingSet", [
+        {"header": {"name": "set", "read": {"project": "demo", "features": ["airport_weather:temperature_c"]}}},
+        {"spine": {"row_count": 1, "keys": {"airport": {"strings": {"values": ["SFO"]}}},
+                   "timestamps": {"rfc3339": ["2001-11-22T00:00:00Z"]}}},
+        {"finish": {}}], '"digest"'),
+    ("HistoricalService/GetTrainingSet", {"project": "demo", "name": "set"}, "11.5"),
+    ("HistoricalService/ListTrainingSets", {"project": "demo"}, '"set"'),
+    ("HistoricalService/VerifyTrainingSet", {"project": "demo", "name": "set"}, '"same": true'),
+    ("AdminService/AuditParity", {"project": "demo"}, '"cells"'),
+    ("IngestService/Erase", {"project": "demo", "entity": "airport", "row_count": 1,
+                             "keys": {"airport": {"strings": {"values": ["SFO"]}}}}, '"set"'),
+    ("AdminService/ListErasures", {}, '"airport"'),
+    ("AdminService/Compact", {}, '"disk_bytes_after"'),
+    ("HistoricalService/DeleteTrainingSet", {"project": "demo", "name": "set"}, "{"),
     ("AdminService/GetStatus", {}, '"serving"'),
-    ("RegistryService/Delete", {"project": "demo", "kind": "FEATURE_VIEW", "name": "airport_weather"}, '"revision"'),
+    ("RegistryService/Delete", {"project": "demo", "kind": "ON_DEMAND_FEATURE_VIEW", "name": "risk"}, '"revision"'),
 ]
 
 
@@ -67,6 +93,11 @@ def install() -> str:
         subprocess.run(["go", "install", f"github.com/fullstorydev/grpcurl/cmd/grpcurl@{VERSION}"], check=True,
                        env={**os.environ, "GOBIN": str(FOLDER)}, stderr=subprocess.DEVNULL, timeout=600)
     return str(binary)
+
+
+def snake_case(text: str) -> str:
+    """Field names as the protos have them: versions of grpcurl differ."""
+    return re.sub(r'"[a-z]+(?:[A-Z][a-z]+)+":', lambda name: re.sub("[A-Z]", lambda c: "_" + c[0].lower(), name[0]), text)
 
 
 class Check:
@@ -101,7 +132,7 @@ def main() -> int:
         for method, request, wanted in CALLS:
             parts = request if isinstance(request, list) else [request]
             answer = check.run(f"fletch.v1.{method}", data="\n".join(map(json.dumps, parts)))
-            check.holds(method, answer.replace("commitSeq", "commit_seq").replace("joinKeys", "join_keys"), wanted)
+            check.holds(method, snake_case(answer), wanted)
         # gRPC's own health service is listed and cannot be described: grpcurl is given its proto.
         health = ["-import-path", str(pathlib.Path(__file__).parent), "-proto", "health.proto"]
         for service in ["", *SERVICES]:
