@@ -56,7 +56,7 @@ FoundRows::Cell FoundRows::Add(const VisibleRow& row) {
     Entry* entry = Allocate(sizeof(Entry) + row.row.size());
     entry->event_time = row.event_time;
     entry->size = row.row.size();
-    std::memcpy(entry + 1, row.row.data(), row.row.size());
+    row.row.copy(reinterpret_cast<char*>(entry + 1), row.row.size());
     last_ = entry;
   }
   return reinterpret_cast<Cell>(last_) | Bare(row.status);

@@ -84,7 +84,7 @@ class Reader {
     const std::string_view bytes = Take(count * sizeof(T));
     if (!ok_) return;
     out->resize(count);
-    std::memcpy(out->data(), bytes.data(), bytes.size());
+    bytes.copy(reinterpret_cast<char*>(out->data()), bytes.size());
   }
 
   void GetStrings(size_t count, std::vector<std::string>* out) {
