@@ -2,7 +2,6 @@
 #include "server/engine/spine_pass.h"
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 #include "base/limits.h"
