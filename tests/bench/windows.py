@@ -173,7 +173,8 @@ def online(args: argparse.Namespace) -> None:
     now = time.time_ns() // 1000
     counts = ONLINE_EVENTS[: 2 if args.quick else 3]
     for entity, count in enumerate(counts):
-        times = now - rng.permutation(DAY // 2)[:count] - 1_000_000
+        ages = np.unique(rng.integers(1_000_000, DAY // 2, count + count // 10 + 10))  # no instant twice
+        times = now - rng.choice(ages, count, replace=False)
         rows = pa.table({"entity": np.full(count, entity), "event_time": np.sort(times), "x": rng.integers(0, 50, count) * 1.5})
         client.write("events", as_timestamps(rows), timestamp_column="event_time", durability="BUFFERED")
     results: dict[str, Any] = {}
