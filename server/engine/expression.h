@@ -17,7 +17,8 @@
 
 namespace fletch {
 
-// A name an expression may use. Scalars only (no arrays, no vectors).
+// A name an expression may use. Arrays and vectors may stand here too; an expression that names one
+// is refused.
 struct ExpressionInput {
   std::string view;  // "airport_weather"; of the request's context "request"
   std::string name;  // "temperature_c"
