@@ -169,6 +169,8 @@ def test_aggregates_of_floats() -> None:
     assert of("COUNT_DISTINCT", [0.0, -0.0, nan, nan]) == 2
     top = of("TOP_K", [nan, nan, 1.0, 1.0, 0.5], k=3)
     assert top[0] == 1.0 and top[1] != top[1] and top[2] == 0.5
+    middle = of("APPROX_PERCENTILE", [1.0, inf], percentile=0.5)
+    assert middle.holds(1.009) and middle.holds(inf) and not middle.holds(1.5) and not middle.holds(-inf)
     assert windows.aggregate(windows.Aggregation("a", "d", "SUM", 1), "INT64", [(1 << 63) - 1, 1]) is None
 
 

@@ -27,8 +27,8 @@ class Near:
         if math.isnan(self.value) or math.isnan(got):
             return math.isnan(self.value) and math.isnan(got)
         upper = self.value if self.upper is None else self.upper
-        if math.isinf(self.value) or math.isinf(upper) or math.isinf(got):
-            return got in (self.value, upper)
+        if math.isinf(self.value) or math.isinf(upper) or math.isinf(got):  # no range: one bound or the other
+            return any(got == bound or abs(got - bound) <= self.tolerance for bound in (self.value, upper))
         return self.value - self.tolerance <= got <= upper + self.tolerance
 
 
@@ -153,6 +153,5 @@ def _number(aggregation: Aggregation, type_name: str, values: Sequence[Any]) -> 
     ordered = sorted(floats)
     rank = aggregation.percentile * (n - 1)
     low, high = ordered[math.floor(rank)], ordered[math.ceil(rank)]
-    if math.isinf(low) or math.isinf(high):
-        return Near(low, 0.0, high)
-    return Near(low, _PERCENTILE_ERROR * max(abs(low), abs(high)), high)
+    size = max((abs(v) for v in (low, high) if math.isfinite(v)), default=0.0)
+    return Near(low, _PERCENTILE_ERROR * size, high)
