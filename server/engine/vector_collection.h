@@ -21,6 +21,8 @@
 
 namespace fletch {
 
+class EntityFilter;
+
 struct VectorHit {
   std::string entity_key;  // encoded
   float score = 0;
@@ -38,6 +40,8 @@ struct VectorQuery {
   // Whether an entity passes the request's filter at (as_of, read_seq). Null: all do. Costs about 1
   // µs a call.
   std::function<absl::StatusOr<bool>(std::string_view entity_key)> passes;
+  // The same filter by ordinal, much faster where indexed fields decide. Null: `passes` alone.
+  EntityFilter* filter = nullptr;
 };
 
 struct VectorAnswer {
