@@ -10,6 +10,7 @@ import grpc
 
 from model.world import World, now
 from oracle.oracle import Cell, Fact, Key, OnDemandView, Type, View
+from oracle.search_oracle import SearchOracle, Snapshot
 from support import wire
 
 
@@ -43,6 +44,9 @@ class Questions:
         self.stubs = stubs
         self.asked = 0
         self.mismatches: list[Mismatch] = []
+        self.searched = 0
+        self.wanted = self.found = 0  # hits of exact answers to searches that were not exact, and those that came
+        self._histories: dict[str, tuple[int, SearchOracle]] = {}
 
     def step(self) -> None:
         kinds: list[tuple[Callable[[], None], int]] = [
@@ -273,6 +277,12 @@ class Questions:
             request.page_token = page.next_page_token
 
     # Search.
+    def snapshot(self, entity: str, as_of: int, known_at: int) -> Snapshot:
+        newest = self.oracle.newest  # every change of facts is a commit
+        if self._histories.get(entity, (-1,))[0] != newest:
+            self._histories[entity] = (newest, SearchOracle(self.oracle, entity))
+        return self._histories[entity][1].at(as_of, known_at)
+
     def search(self) -> None:
         from model.search_question import ask
         ask(self)

@@ -254,7 +254,8 @@ Condition = tuple
 
 _OPS: dict[str, Callable[[Any, Any], bool]] = {
     "EQ": lambda a, b: a == b, "NE": lambda a, b: a != b, "LT": lambda a, b: a < b,
-    "LE": lambda a, b: a <= b, "GT": lambda a, b: a > b, "GE": lambda a, b: a >= b}
+    "LE": lambda a, b: a <= b, "GT": lambda a, b: a > b, "GE": lambda a, b: a >= b,
+    "PREFIX": lambda a, b: a.startswith(b), "CONTAINS": lambda a, b: b in a}  # UTF-8 tells the same, byte by byte
 
 
 def _and(truths: list[Optional[bool]]) -> Optional[bool]:

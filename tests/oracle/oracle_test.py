@@ -12,6 +12,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from oracle import expressions, nearness, windows
 from oracle.oracle import (NOT_FOUND, NULL_VALUE, OUTSIDE_MAX_AGE, PRESENT, RETRACTION, ROW, TOMBSTONE, Fact, Field,
                            Oracle, Type, View, WindowView, evaluate)
+from oracle.search_oracle import SearchOracle, best_of_groups
 
 S = 1_000_000
 
@@ -96,14 +97,17 @@ def test_commit_at_is_inclusive() -> None:
 
 
 def test_three_valued_filters() -> None:
-    values = {"v:a": 5, "v:b": None, "v:c": float("nan")}
+    values = {"v:a": 5, "v:b": None, "v:c": float("nan"), "v:d": "abc"}
     a_is_5, b_is_5 = ("compare", "v:a", "EQ", 5), ("compare", "v:b", "EQ", 5)
     for condition, expected in [
             (a_is_5, True), (b_is_5, None), (("not", b_is_5), None), (("and", [a_is_5, b_is_5]), None),
             (("and", [("not", a_is_5), b_is_5]), False), (("or", [a_is_5, b_is_5]), True),
             (("or", [("not", a_is_5), b_is_5]), None), (("is_null", "v:b"), True), (("not", ("is_null", "v:a")), True),
             (("in", "v:b", [5]), None), (("in", "v:a", [4, 5]), True), (("between", "v:a", 5, 5), True),
-            (("compare", "v:c", "LT", 1.0), False), (("compare", "v:c", "NE", 1.0), True)]:
+            (("compare", "v:c", "LT", 1.0), False), (("compare", "v:c", "NE", 1.0), True),
+            (("compare", "v:d", "PREFIX", "ab"), True), (("compare", "v:d", "PREFIX", "b"), False),
+            (("compare", "v:d", "CONTAINS", "b"), True), (("compare", "v:d", "CONTAINS", ""), True),
+            (("compare", "v:b", "CONTAINS", ""), None)]:
         assert evaluate(condition, values.get) is expected, condition
 
 
@@ -125,6 +129,63 @@ def test_search_leaves_out_what_is_not_visible() -> None:
         oracle.add("v", (key,), Fact(time, False, (), commit, ROW, {"p": vector}))
     assert oracle.search("v", "p", [0, 0], 0, 1) == [((1,), 1.0, 0), ((2,), 1.0, 0)]
     assert oracle.search("v", "p", [0, 0], 1, 2, top_k=2) == [((4,), 0.0, 0), ((5,), 0.0, 1)]
+
+
+def random_vectors(rng: random.Random) -> Oracle:
+    """Few keys, instants and values, so that everything meets."""
+    oracle = Oracle()
+    dimension, metric = rng.choice([1, 3, 8, 17]), rng.choice(["COSINE", "DOT", "L2"])
+    for name in "vw":
+        oracle.add_view(View(name, "e", [("e", "INT64")], [
+            Field("p", Type("FLOAT_VECTOR", dimension=dimension), metric=metric), Field("x", Type("INT64"))],
+            rng.choice([0, 2]), [("k", "STRING")]))
+    for commit in range(1, 60):
+        form = rng.choice([ROW, ROW, ROW, ROW, TOMBSTONE, RETRACTION])
+        tombstone = form == TOMBSTONE or (form == RETRACTION and rng.random() < 0.4)
+        values = {}
+        if form == ROW:
+            vector = tuple(rng.choice([0.5, 1.0, nearness.float32(0.1)]) for _ in range(dimension))
+            values = {"p": rng.choice([None, vector, vector]), "x": rng.choice([None, 1, 2])}
+        oracle.add(rng.choice("vw"), (rng.randrange(6),), Fact(
+            rng.randrange(5), tombstone, () if tombstone else (rng.choice("ab"),), commit, form, values))
+        oracle.add_commit(commit, commit)
+    return oracle
+
+
+def test_searches_in_numpy_equal_walks() -> None:
+    seed = random.randrange(1 << 32)
+    rng = random.Random(seed)
+    hits = 0
+    for _ in range(60):
+        oracle = random_vectors(rng)
+        quick = SearchOracle(oracle, "e")
+        for _ in range(20):
+            as_of, known_at = rng.randrange(-1, 8), rng.randrange(62)
+            condition = rng.choice([None, ("compare", "w:x", "EQ", 1), ("not", ("is_null", "v:x"))])
+            query = tuple(rng.choice([1.0, -0.5]) for _ in range(oracle.views["v"].field("p").type.dimension))
+            leave_out = rng.choice([None, (3,), (77,)])
+            slow = oracle.search("v", "p", list(query), as_of, known_at, None, condition, leave_out)
+            snapshot = quick.at(as_of, known_at)
+            assert snapshot.search("v", "p", query, condition, leave_out) == slow, seed
+            if slow:
+                at = slow[len(slow) // 2][1]
+                near = [h for h in slow if (h[1] <= at if oracle.views["v"].field("p").metric == "L2" else h[1] >= at)]
+                assert snapshot.search("v", "p", query, condition, leave_out, at) == near, seed
+            for key in [(i,) for i in range(7)]:
+                assert snapshot.cell("w", key, "x") == oracle.cell("w", key, "x", as_of, known_at), seed
+            hits += len(slow)
+    assert hits > 1000, hits
+
+
+def test_groups() -> None:
+    hits = [((1, 1), 0.9, 0), ((1, 2), 0.8, 0), ((2, 1), 0.7, 0), ((1, 3), 0.6, 0), ((3, 1), 0.5, 0)]
+
+    def numbers(size: int, top_k: int) -> list:
+        return [h[0] for h in best_of_groups(hits, lambda key: key[0], size, top_k)]
+
+    assert numbers(1, 10) == [(1, 1), (2, 1), (3, 1)]
+    assert numbers(2, 10) == [(1, 1), (1, 2), (2, 1), (3, 1)]
+    assert numbers(2, 3) == [(1, 1), (1, 2), (2, 1)] and numbers(9, 9) == [h[0] for h in hits]
 
 
 def window_view(oracle: Oracle, *aggregations: windows.Aggregation) -> None:
