@@ -19,6 +19,15 @@ using ViewId = uint32_t;
 
 enum class Metric : uint8_t { kCosine = 1, kDot = 2, kL2 = 3 };
 
+// How the graph of a searchable field is built and searched; may be changed, and holds from the
+// next graph on.
+struct IndexParameters {
+  uint32_t m = 16;                 // links of a node on the upper levels, twice that on the lowest
+  uint32_t ef_construction = 200;  // candidates kept while building
+  double target_recall = 0.95;     // what searches aim at unless they say otherwise
+  bool operator==(const IndexParameters&) const = default;
+};
+
 struct KeyFieldSchema {
   std::string name;
   ValueType type = ValueType::kString;  // kInt64 or kString
@@ -29,7 +38,9 @@ struct FieldSchema {
   DataType type;
   std::optional<Column> default_value = {};  // one row of `type`; absent: null
   bool forbid_nan = false;                   // FLOAT, DOUBLE
+  bool indexed = false;                      // filters of searches find by it; IsIndexable types
   std::optional<Metric> index_metric = {};   // FLOAT_VECTOR that can be searched
+  IndexParameters index = {};                // with index_metric
 };
 
 // Fields are only ever appended within a version, so a row written with n fields holds the first n.

@@ -29,6 +29,11 @@ std::string IndexName(const FieldSchema& field) {
   return v1::Metric_Name(static_cast<v1::Metric>(*field.index_metric));
 }
 
+std::string DescribeIndex(const IndexParameters& index) {
+  return StrCat("m ", index.m, ", ef_construction ", index.ef_construction, ", target_recall ",
+                index.target_recall);
+}
+
 std::string ForEver(int64_t micros) { return micros == 0 ? "for ever" : DescribeDuration(micros); }
 
 void CompareField(const FieldSchema& before, const FieldSchema& after, DifferenceBuilder* out) {
@@ -47,9 +52,17 @@ void CompareField(const FieldSchema& before, const FieldSchema& after, Differenc
   if (before.forbid_nan != after.forbid_nan) {
     out->Breaking(StrCat("field ", before.name, after.forbid_nan ? " forbids NaN" : " allows NaN"));
   }
+  if (before.indexed != after.indexed) {
+    out->Changed(
+        StrCat("field ", before.name, after.indexed ? " is indexed" : " is indexed no more"));
+  }
   if (before.index_metric != after.index_metric) {
     out->Breaking(StrCat("the index of field ", before.name, " was ", IndexName(before),
                          " and becomes ", IndexName(after)));
+  } else if (!(before.index == after.index)) {
+    out->Changed(StrCat("the index of field ", before.name, " had ", DescribeIndex(before.index),
+                        " and gets ", DescribeIndex(after.index),
+                        ", once its graph is built anew"));
   }
 }
 

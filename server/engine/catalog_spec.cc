@@ -9,6 +9,7 @@
 #include "base/limits.h"
 #include "base/status.h"
 #include "base/strings.h"
+#include "server/engine/field_word.h"
 #include "server/engine/proto_column.h"
 #include "storage/row_codec.h"
 
@@ -69,8 +70,47 @@ absl::StatusOr<DataType> ReadType(const v1::Field& field, std::string_view path)
   return DataType{type, field.array(), static_cast<uint32_t>(field.dimension())};
 }
 
-absl::StatusOr<std::optional<Metric>> ReadIndex(const v1::Field& field, std::string_view path) {
-  if (!field.has_index()) return std::optional<Metric>();
+// 0 stands for the default.
+absl::StatusOr<IndexParameters> ReadIndexParameters(const v1::VectorIndex& index,
+                                                    std::string_view path) {
+  IndexParameters parameters;
+  if (index.m() != 0) {
+    if (index.m() < limits::kMinGraphLinks || index.m() > limits::kMaxGraphLinks) {
+      return OutOfRange(StrCat("is ", index.m(), "; a node has ", limits::kMinGraphLinks, " to ",
+                               limits::kMaxGraphLinks, " links, or 0 for ", parameters.m),
+                        StrCat(path, ".m"));
+    }
+    parameters.m = static_cast<uint32_t>(index.m());
+  }
+  if (index.ef_construction() != 0) {
+    if (index.ef_construction() < parameters.m ||
+        index.ef_construction() > limits::kMaxEfConstruction) {
+      return OutOfRange(
+          StrCat("is ", index.ef_construction(), "; building keeps m (", parameters.m, ") to ",
+                 limits::kMaxEfConstruction, " candidates, or 0 for ", parameters.ef_construction),
+          StrCat(path, ".ef_construction"));
+    }
+    parameters.ef_construction = static_cast<uint32_t>(index.ef_construction());
+  }
+  const double recall = index.target_recall();
+  if (recall != 0) {
+    if (!(recall >= limits::kMinTargetRecall && recall <= limits::kMaxTargetRecall)) {
+      return OutOfRange(StrCat("is ", recall, "; say ", limits::kMinTargetRecall, " to ",
+                               limits::kMaxTargetRecall, ", or 0 for ", parameters.target_recall),
+                        StrCat(path, ".target_recall"));
+    }
+    parameters.target_recall = recall;
+  }
+  return parameters;
+}
+
+struct VectorIndexSpec {
+  std::optional<Metric> metric;
+  IndexParameters parameters;
+};
+
+absl::StatusOr<VectorIndexSpec> ReadIndex(const v1::Field& field, std::string_view path) {
+  if (!field.has_index()) return VectorIndexSpec();
   if (field.type() != v1::FLOAT_VECTOR) {
     return InvalidArgument("only a FLOAT_VECTOR can have an index; remove it",
                            StrCat(path, ".index"));
@@ -80,7 +120,9 @@ absl::StatusOr<std::optional<Metric>> ReadIndex(const v1::Field& field, std::str
     return InvalidArgument("is missing or unknown; say COSINE, DOT or L2",
                            StrCat(path, ".index.metric"));
   }
-  return std::optional<Metric>(static_cast<Metric>(metric));
+  ASSIGN_OR_RETURN(const IndexParameters parameters,
+                   ReadIndexParameters(field.index(), StrCat(path, ".index")));
+  return VectorIndexSpec{static_cast<Metric>(metric), parameters};
 }
 
 absl::StatusOr<Column> ReadDefault(const v1::DefaultValue& value, const FieldSchema& schema,
@@ -104,7 +146,9 @@ absl::StatusOr<FieldSchema> ReadField(const v1::Field& field, std::string_view p
   FieldSchema schema;
   schema.name = field.name();
   ASSIGN_OR_RETURN(schema.type, ReadType(field, path));
-  ASSIGN_OR_RETURN(schema.index_metric, ReadIndex(field, path));
+  ASSIGN_OR_RETURN(const VectorIndexSpec index, ReadIndex(field, path));
+  schema.index_metric = index.metric;
+  schema.index = index.parameters;
   if (field.forbid_nan() && schema.type.type != ValueType::kFloat &&
       schema.type.type != ValueType::kDouble) {
     return InvalidArgument(StrCat("a ", DataTypeName(schema.type),
@@ -112,6 +156,14 @@ absl::StatusOr<FieldSchema> ReadField(const v1::Field& field, std::string_view p
                            StrCat(path, ".forbid_nan"));
   }
   schema.forbid_nan = field.forbid_nan();
+  if (field.indexed() && !IsIndexable(schema.type)) {
+    return InvalidArgument(
+        StrCat("a ", DataTypeName(schema.type),
+               " cannot be indexed; scalars other than BYTES and JSON can",
+               schema.type.is_vector() ? " (index: {metric: …} is for vectors)" : ""),
+        StrCat(path, ".indexed"));
+  }
+  schema.indexed = field.indexed();
   if (field.has_default_value()) {
     ASSIGN_OR_RETURN(schema.default_value,
                      ReadDefault(field.default_value(), schema, StrCat(path, ".default_value")));
@@ -246,6 +298,10 @@ absl::StatusOr<ViewSchema> MakeViewSchema(const v1::FeatureView& spec, const v1:
     }
     schema.fields.push_back(std::move(field));
   }
+  const auto indexed = std::count_if(schema.fields.begin(), schema.fields.end(),
+                                     [](const FieldSchema& field) { return field.indexed; });
+  RETURN_IF_ERROR(CheckListSize(static_cast<size_t>(indexed), limits::kMaxIndexedFields,
+                                "indexed fields", fields_path));
   ASSIGN_OR_RETURN(schema.ttl_micros,
                    ReadDuration(spec.ttl(), kMaxTtlMicros, StrCat(path, ".ttl")));
   schema.max_future_skew_micros = limits::kDefaultMaxFutureSkewMicros;

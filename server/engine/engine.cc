@@ -116,6 +116,14 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Open(std::unique_ptr<KvStore> st
       metrics);
   p->parity_sampler = std::make_unique<ParitySampler>(
       options.background ? options.parity_sample : 0, p->parity_checker.get(), metrics);
+  p->search_workers = std::make_unique<WorkSharing>(options.join_threads);
+  p->recall_sampler = std::make_unique<RecallSampler>(
+      options.background ? options.recall_sample : 0,
+      RecallSampler::Sources{p->SearchAgain(),
+                             [p](ViewId view_id, size_t field) {
+                               return p->collections->Find(view_id, field) != nullptr;
+                             },
+                             metrics});
   if (options.background) {
     p->collections->StartMaintenance([p] { return p->pipeline->applied_seq(); });
     p->maintenance->Start();

@@ -20,6 +20,7 @@
 #include "fletch/v1/admin.pb.h"
 #include "fletch/v1/historical.pb.h"
 #include "fletch/v1/ingest.pb.h"
+#include "fletch/v1/vector.pb.h"
 #include "server/engine/catalog.h"
 #include "server/engine/feature_plan.h"
 #include "server/engine/types.h"
@@ -33,6 +34,7 @@ struct EngineOptions {
   uint64_t window_budget_bytes = 2ull << 30;  // of events kept for online windows
   size_t join_threads = 0;                    // that share one training read; 0: one a core
   double parity_sample = 0.001;               // share of online requests asked again
+  double recall_sample = 0.001;               // share of searches asked again, exactly
 };
 
 // Spine batches that were joined together. Batch may be called from several threads.
@@ -133,7 +135,12 @@ class Engine {
       const v1::VerifyTrainingSetRequest& request, const Call& call);
   absl::Status DeleteTrainingSet(const v1::DeleteTrainingSetRequest& request);
 
+  // As VectorService.
   absl::StatusOr<SearchAnswer> Search(const SearchRequest& request, const Call& call);
+  absl::StatusOr<BatchSearchAnswer> BatchSearch(const BatchSearchRequest& request,
+                                                const Call& call);
+  absl::StatusOr<v1::AuditRecallResponse> AuditRecall(const RecallAuditRequest& request,
+                                                      const Call& call);
 
   EngineStatus Status() const;
   uint64_t applied_seq() const;

@@ -17,6 +17,8 @@
 #include "server/engine/maintenance.h"
 #include "server/engine/online_reader.h"
 #include "server/engine/parity.h"
+#include "server/engine/recall_audit.h"
+#include "server/engine/search.h"
 #include "server/engine/training_set_access.h"
 #include "server/engine/training_set_store.h"
 #include "server/engine/work_sharing.h"
@@ -44,6 +46,8 @@ struct Engine::Parts {
   std::unique_ptr<Maintenance> maintenance;
   std::unique_ptr<ParityChecker> parity_checker;
   std::unique_ptr<ParitySampler> parity_sampler;
+  std::unique_ptr<WorkSharing> search_workers;
+  std::unique_ptr<RecallSampler> recall_sampler;
 
   // What a read asks about.
   struct Moment {
@@ -56,6 +60,19 @@ struct Engine::Parts {
   ReadSources Sources() const {
     return {online.get(), store.get(), horizons.get(), events.get(), window_overflows};
   }
+  // What a search is asked of.
+  struct SearchTarget {
+    std::shared_ptr<const CatalogSnapshot> catalog;
+    IndexedField index;
+    std::shared_ptr<VectorCollection> collection;
+    SearchContext context;  // points to the above
+  };
+  // Errors as FindIndexedField.
+  absl::StatusOr<SearchTarget> FindIndex(const std::string& project, const std::string& index);
+  absl::StatusOr<SearchAnswer> Search(const SearchTarget& target, const SearchRequest& request,
+                                      const Call& call);
+  // Searches of which no sample is taken.
+  AskSearch SearchAgain();
   TrainingSetAccess SetAccess() const;
   absl::Status LoadLatest();
   // The plan, from a catalog at which it was resolved.

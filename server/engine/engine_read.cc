@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is asked: online, historical, history, search.
+// What is asked: online, historical, history.
 #include <algorithm>
 #include <utility>
 
@@ -7,7 +7,6 @@
 #include "base/status.h"
 #include "server/engine/engine_parts.h"
 #include "server/engine/history.h"
-#include "server/engine/search.h"
 #include "server/engine/snapshot.h"
 #include "server/engine/time_text.h"
 #include "server/engine/training_join.h"
@@ -166,21 +165,6 @@ absl::StatusOr<HistoryAnswer> Engine::GetHistory(const HistoryRequest& request,
     ASSIGN_OR_RETURN(read_seq, PageTokenSeq(request.page_token));
   }
   return ReadHistoryPage(*parts_->store, *parts_->horizons, **view, request, read_seq);
-}
-
-absl::StatusOr<SearchAnswer> Engine::Search(const SearchRequest& request, const Call& call) {
-  RETURN_IF_ERROR(call.Check());
-  auto catalog = parts_->catalog->Snapshot();
-  ASSIGN_OR_RETURN(IndexedField index, FindIndexedField(*catalog, request.project, request.index));
-  std::shared_ptr<VectorCollection> collection =
-      parts_->collections->Find(index.view->schema.view_id, index.field);
-  if (collection == nullptr) {
-    return NotFound(absl::StrCat("index ", request.index, " was deleted meanwhile"), "index");
-  }
-  ASSIGN_OR_RETURN(Parts::Moment moment,
-                   parts_->Resolve(request.as_of, request.known_at, request.min_seq, call));
-  SearchContext context{catalog.get(), collection.get(), parts_->Sources(), &parts_->plans};
-  return RunSearch(context, request, moment.as_of, moment.read_seq, call);
 }
 
 }  // namespace fletch

@@ -12,8 +12,9 @@
 
 namespace fletch {
 
-absl::StatusOr<std::string> EncodeEntity(const ViewSchema& schema, std::vector<NamedColumn> keys,
-                                         std::string_view path) {
+absl::StatusOr<std::vector<std::string>> EncodeEntities(const ViewSchema& schema,
+                                                        std::vector<NamedColumn> keys,
+                                                        size_t row_count, std::string_view path) {
   std::vector<const Column*> ordered;
   for (const KeyFieldSchema& join_key : schema.join_keys) {
     const std::string field = StrCat(path, ".", join_key.name);
@@ -21,12 +22,12 @@ absl::StatusOr<std::string> EncodeEntity(const ViewSchema& schema, std::vector<N
                             [&](const NamedColumn& k) { return k.name == join_key.name; });
     if (key == keys.end()) {
       return InvalidArgument(
-          StrCat("join key ", join_key.name,
-                 " is missing; give one row of each join key of entity ", schema.entity),
+          StrCat("join key ", join_key.name, " is missing; give ", row_count,
+                 row_count == 1 ? " row" : " rows", " of each join key of entity ", schema.entity),
           field);
     }
     CoerceColumn(DataType{join_key.type}, &key->column);
-    RETURN_IF_ERROR(CheckKeyColumn(join_key, key->column, 1, field));
+    RETURN_IF_ERROR(CheckKeyColumn(join_key, key->column, row_count, field));
     ordered.push_back(&key->column);
   }
   for (const NamedColumn& key : keys) {
@@ -35,9 +36,28 @@ absl::StatusOr<std::string> EncodeEntity(const ViewSchema& schema, std::vector<N
                                   ", or is given twice"),
                            StrCat(path, ".", key.name));
   }
-  std::string entity;
-  AppendKey(ordered, 0, &entity);
-  return entity;
+  std::vector<std::string> entities(row_count);
+  for (size_t row = 0; row < row_count; ++row) AppendKey(ordered, row, &entities[row]);
+  return entities;
+}
+
+absl::StatusOr<std::string> EncodeEntity(const ViewSchema& schema, std::vector<NamedColumn> keys,
+                                         std::string_view path) {
+  ASSIGN_OR_RETURN(std::vector<std::string> entities,
+                   EncodeEntities(schema, std::move(keys), 1, path));
+  return std::move(entities.front());
+}
+
+absl::StatusOr<std::string> DescribeEntity(absl::Span<const KeyFieldSchema> fields,
+                                           std::string_view encoded) {
+  ASSIGN_OR_RETURN(const std::vector<KeyValue> values, DecodeKey(fields, encoded));
+  std::string text;
+  for (size_t i = 0; i < values.size(); ++i) {
+    const auto* number = std::get_if<int64_t>(&values[i]);
+    text += StrCat(i == 0 ? "" : ", ", fields[i].name, "=",
+                   number != nullptr ? StrCat(*number) : std::get<std::string>(values[i]));
+  }
+  return text;
 }
 
 std::vector<NamedColumn> KeyColumns(absl::Span<const KeyFieldSchema> fields) {

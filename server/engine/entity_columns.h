@@ -15,10 +15,18 @@
 
 namespace fletch {
 
-// The one entity that `keys` (columns of one row) name, encoded. INVALID_ARGUMENT: a join key is
-// missing or does not fit, or a column is none. Field paths "`path`.NAME".
+// The entities that `keys` (columns of `row_count` rows) name, encoded. INVALID_ARGUMENT: a join
+// key is missing or does not fit, or a column is none. Field paths "`path`.NAME".
+absl::StatusOr<std::vector<std::string>> EncodeEntities(const ViewSchema& schema,
+                                                        std::vector<NamedColumn> keys,
+                                                        size_t row_count, std::string_view path);
+// The same of one row.
 absl::StatusOr<std::string> EncodeEntity(const ViewSchema& schema, std::vector<NamedColumn> keys,
                                          std::string_view path);
+
+// "airport=SFO, day=3". DATA_LOSS when it is no key.
+absl::StatusOr<std::string> DescribeEntity(absl::Span<const KeyFieldSchema> fields,
+                                           std::string_view encoded);
 
 // An empty column for each key.
 std::vector<NamedColumn> KeyColumns(absl::Span<const KeyFieldSchema> fields);

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/engine/parity.h"
 
-#include <sys/resource.h>
-
 #include <string>
 #include <utility>
 
@@ -19,7 +17,6 @@ namespace fletch {
 namespace {
 
 constexpr size_t kLoggedMismatches = 10;  // of one answer: enough to see which view it is
-constexpr int kLowestPriority = 19;
 
 CellStatus StatusOf(const Column& column, size_t row) {
   return column.statuses.empty() ? CellStatus::kPresent : column.statuses[row];
@@ -179,14 +176,12 @@ absl::StatusOr<ParityChecker::Result> ParityChecker::Compare(
 }
 
 ParitySampler::ParitySampler(double share, ParityChecker* checker, MetricRegistry* metrics)
-    : threshold_(share <= 0   ? 0
-                 : share >= 1 ? UINT64_MAX
-                              : static_cast<uint64_t>(share * 18446744073709551616.0)),
+    : share_(share),
       checker_(checker),
       dropped_(metrics->GetCounter("fletch_parity_dropped_total",
                                    "Online answers of the parity sample that were not asked again: "
                                    "too much waited, or the read failed.")) {
-  if (threshold_ != 0) thread_ = std::thread([this] { Run(); });
+  if (!share_.none()) thread_ = std::thread([this] { Run(); });
 }
 
 ParitySampler::~ParitySampler() {
@@ -197,16 +192,6 @@ ParitySampler::~ParitySampler() {
     wake_.NotifyAll();
   }
   if (thread_.joinable()) thread_.join();
-}
-
-uint64_t ParitySampler::NextRandom() {
-  // xorshift64*: of a sample nobody asks more. Each thread begins elsewhere.
-  thread_local uint64_t state =
-      (reinterpret_cast<uintptr_t>(&state) * 0x9E3779B97F4A7C15u + SteadyMicros()) | 1;
-  state ^= state >> 12;
-  state ^= state << 25;
-  state ^= state >> 27;
-  return state * 0x2545F4914F6CDD1Du;
 }
 
 void ParitySampler::Take(const OnlineRequest& request, const OnlineAnswer& answer) {
@@ -242,8 +227,7 @@ std::optional<ParitySampler::Sample> ParitySampler::Next() {
 }
 
 void ParitySampler::Run() {
-  // On Linux this is the thread's alone. It may fail where priorities are not to be had.
-  setpriority(PRIO_PROCESS, 0, kLowestPriority);
+  TakeLowestPriority();
   Call call;
   call.cancelled = [this] { return stopping_.load(); };
   while (const std::optional<Sample> sample = Next()) {

@@ -20,6 +20,7 @@
 #include "fletch/v1/admin.pb.h"
 #include "server/engine/catalog.h"
 #include "server/engine/key_hash.h"
+#include "server/engine/sampling.h"
 #include "server/engine/snapshot.h"
 #include "server/engine/training_set_store.h"
 #include "server/engine/types.h"
@@ -83,7 +84,7 @@ class ParitySampler {
   // Takes a copy of a share of the answers, unless as much waits as limits.h allows (then
   // fletch_parity_dropped_total counts). Never waits for a check; about 2 ns for those it leaves.
   void Offer(const OnlineRequest& request, const OnlineAnswer& answer) {
-    if (threshold_ != 0 && NextRandom() <= threshold_) Take(request, answer);
+    if (share_.Chooses()) Take(request, answer);
   }
   // Waits until nothing that was taken waits any more. For tests.
   void Drain();
@@ -95,12 +96,11 @@ class ParitySampler {
     uint64_t erasures = 0;
     size_t cells = 0;
   };
-  static uint64_t NextRandom();
   void Take(const OnlineRequest& request, const OnlineAnswer& answer);
   void Run();
   std::optional<Sample> Next();
 
-  const uint64_t threshold_;  // of 2^64
+  const ShareOf share_;
   ParityChecker* const checker_;
   Counter* const dropped_;
   std::atomic<bool> stopping_{false};

@@ -11,6 +11,7 @@
 #include "base/limits.h"
 #include "base/status.h"
 #include "base/strings.h"
+#include "server/engine/key_sample.h"
 #include "storage/entity_key.h"
 #include "storage/fact_key.h"
 
@@ -19,36 +20,6 @@ namespace {
 
 constexpr size_t kRowsPerQuestion = 1000;
 constexpr uint64_t kListPage = 1000;
-
-uint64_t SeededHash(uint64_t seed, std::string_view bytes) {
-  uint64_t hash = 0xCBF29CE484222325u ^ seed;  // FNV-1a, then the end of splitmix64
-  for (const unsigned char byte : bytes) hash = (hash ^ byte) * 0x100000001B3u;
-  hash = (hash ^ (hash >> 30)) * 0xBF58476D1CE4E5B9u;
-  hash = (hash ^ (hash >> 27)) * 0x94D049BB133111EBu;
-  return hash ^ (hash >> 31);
-}
-
-// The `limit` keys with the least hashes of all that are shown to it, each once.
-class KeySample {
- public:
-  KeySample(uint64_t seed, size_t limit) : seed_(seed), limit_(limit) {}
-  void Show(std::string_view key) {
-    const uint64_t hash = SeededHash(seed_, key);
-    if (chosen_.size() == limit_ && hash > chosen_.rbegin()->first) return;
-    chosen_.emplace(hash, key);
-    if (chosen_.size() > limit_) chosen_.erase(std::prev(chosen_.end()));
-  }
-  std::vector<std::string> Keys() const {
-    std::vector<std::string> keys;
-    for (const auto& [hash, key] : chosen_) keys.push_back(key);
-    return keys;
-  }
-
- private:
-  const uint64_t seed_;
-  const size_t limit_;
-  std::set<std::pair<uint64_t, std::string>> chosen_;
-};
 
 template <class Spec>
 Selection AllFieldsOf(const Spec& spec, const auto& fields) {

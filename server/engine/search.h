@@ -14,6 +14,7 @@
 #include "server/engine/snapshot.h"
 #include "server/engine/types.h"
 #include "server/engine/vector_collection.h"
+#include "server/engine/work_sharing.h"
 
 namespace fletch {
 
@@ -31,6 +32,7 @@ absl::StatusOr<IndexedField> FindIndexedField(const CatalogSnapshot& catalog,
 struct SearchContext {
   const CatalogSnapshot* catalog;
   const VectorCollection* collection;  // of the request's index
+  IndexParameters parameters;          // as the catalog has them now
   ReadSources sources;
   PlanCache* plans;
 };
@@ -38,6 +40,17 @@ struct SearchContext {
 // The answer at (as_of, read_seq). Errors as VectorService.Search; field paths as SearchRequest's.
 absl::StatusOr<SearchAnswer> RunSearch(const SearchContext& context, const SearchRequest& request,
                                        int64_t as_of, uint64_t read_seq, const Call& call);
+
+// The error of a batch where it lies in what the queries have in common: then its path is there.
+absl::Status WithinCommon(absl::Status status);
+
+// The answers of all queries at (as_of, read_seq), found by several threads and hydrated at once.
+// One query that is refused refuses all. Errors as VectorService.BatchSearch; field paths as
+// BatchSearchRequest's.
+absl::StatusOr<BatchSearchAnswer> RunBatchSearch(const SearchContext& context,
+                                                 const BatchSearchRequest& request, int64_t as_of,
+                                                 uint64_t read_seq, WorkSharing* workers,
+                                                 const Call& call);
 
 }  // namespace fletch
 

@@ -162,8 +162,14 @@ struct FilterSpec {
   enum class Kind { kAnd, kOr, kNot, kCompare, kIn, kBetween, kIsNull } kind = Kind::kAnd;
   std::vector<FilterSpec> children;  // kAnd, kOr, kNot (one)
   std::string ref;                   // the others: "view:field"
-  enum class Op { kEq, kNe, kLt, kLe, kGt, kGe } op = Op::kEq;
+  enum class Op { kEq, kNe, kLt, kLe, kGt, kGe, kPrefix, kContains } op = Op::kEq;
   std::vector<Literal> values;  // kCompare 1, kIn any, kBetween low and high
+};
+
+// The best `size` hits of each group instead of the best of all.
+struct GroupBy {
+  std::string ref;  // a join key, or "view:field" of the searched entity
+  size_t size = 1;
 };
 
 struct SearchRequest {
@@ -180,8 +186,28 @@ struct SearchRequest {
   std::optional<KnownAt> known_at;
   uint64_t min_seq = 0;
   bool exact = false;
-  size_t ef = 0;
+  size_t ef = 0;             // 0: chosen by target_recall
+  double target_recall = 0;  // 0: the index's own
+  size_t rescore = 0;        // 0: chosen by the index
+  std::optional<float> score_threshold;
+  std::optional<GroupBy> group_by;
   bool event_times = false;
+};
+
+// Searches that have all but the query in common. Field paths: "vectors", "entity_keys.NAME", and
+// the common ones' "common.…".
+struct BatchSearchRequest {
+  SearchRequest common;  // without vector and entity_key
+  size_t query_count = 0;
+  std::vector<float> vectors;  // query after query; or entity_keys
+  std::vector<NamedColumn> entity_keys;
+};
+
+struct RecallAuditRequest {
+  SearchRequest search;  // without vector and entity_key
+  size_t queries = 0;
+  uint64_t seed = 0;  // 0: by the clock
+  bool reachability = false;
 };
 
 struct SearchPlanReport {
@@ -190,6 +216,10 @@ struct SearchPlanReport {
   uint64_t candidates_visited = 0;
   uint64_t segments = 0;
   uint64_t buffered_vectors = 0;
+  uint64_t ef = 0;
+  uint64_t rescored = 0;
+  std::vector<std::string> indexed_refs;
+  std::string reason;
 };
 
 struct SearchAnswer {
@@ -201,6 +231,12 @@ struct SearchAnswer {
   int64_t as_of = 0;
   uint64_t read_seq = 0;
   SearchPlanReport plan;
+};
+
+struct BatchSearchAnswer {
+  SearchAnswer hits;  // of all queries, query after query; its plan is empty
+  std::vector<uint64_t> hit_counts;
+  std::vector<SearchPlanReport> plans;
 };
 
 struct IndexStatus {

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,7 +34,10 @@ struct VectorQuery {
   std::vector<float> vector;
   size_t top_k = 10;
   bool exact = false;
-  size_t ef = 0;
+  size_t ef = 0;                        // 0: chosen from target_recall
+  double target_recall = 0;             // 0: as chosen when the graph was built
+  size_t rescore = 0;                   // 0: chosen by the index
+  std::optional<float> threshold = {};  // only hits at least this near
   int64_t as_of = 0;
   uint64_t read_seq = 0;
   std::string exclude;  // encoded key never to return; empty: none
@@ -51,6 +55,9 @@ struct VectorAnswer {
   uint64_t visited = 0;
   uint64_t segments = 0;
   uint64_t buffered = 0;
+  uint64_t ef = 0;        // 0: no graph was walked
+  uint64_t rescored = 0;  // candidates compared again at full precision
+  std::string reason;     // why this strategy, for people
 };
 
 // One thread applies (the commit thread); any number search; one background worker calls Maintain.
