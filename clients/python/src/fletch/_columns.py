@@ -39,7 +39,7 @@ _STATUSES = data_pb2.Column.STATUSES_FIELD_NUMBER
 _EVENT_TIMESTAMPS = data_pb2.Column.EVENT_TIMESTAMPS_FIELD_NUMBER
 
 
-def _fixed_bytes(array: Array) -> bytes:
+def fixed_bytes(array: Array) -> bytes:
     """The buffer of a fixed-width array without nulls."""
     width = array.type.bit_width // 8
     buffer = array.buffers()[1]
@@ -54,7 +54,7 @@ def _scalars(array: Array, kind: str) -> bytes | list[Any]:
         values: list[Any] = array.to_pylist()
         return values
     # A packed bool is a varint of one byte, 0 or 1.
-    return _fixed_bytes(array.cast(pa.uint8()) if kind == "bools" else array)
+    return fixed_bytes(array.cast(pa.uint8()) if kind == "bools" else array)
 
 
 def encode(array: Array, field: FieldType) -> data_pb2.Column:
@@ -64,7 +64,7 @@ def encode(array: Array, field: FieldType) -> data_pb2.Column:
         column.null_rows.extend(pc.indices_nonzero(array.is_null()).to_pylist())
     if field.type == data_pb2.FLOAT_VECTOR:
         column.vectors.dimension = field.dimension
-        packed = _fixed_bytes(_dense_vectors(array, field.dimension))
+        packed = fixed_bytes(_dense_vectors(array, field.dimension))
         column.vectors.MergeFromString(_wire.length_field(data_pb2.VectorValues.VALUES_FIELD_NUMBER, packed))
     elif field.array:
         column.arrays.lengths.extend(pc.fill_null(pc.list_value_length(array), 0).to_pylist())
@@ -98,7 +98,7 @@ def _dense_vectors(array: Array, dimension: int) -> Array:
 def timestamps(micros: Array) -> data_pb2.TimestampColumn:
     """The wire form of int64 microseconds without nulls."""
     column = data_pb2.TimestampColumn()
-    column.MergeFromString(_wire.length_field(1, _fixed_bytes(micros)))
+    column.MergeFromString(_wire.length_field(1, fixed_bytes(micros)))
     return column
 
 

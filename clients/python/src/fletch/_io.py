@@ -64,7 +64,14 @@ class Receive:
     stream: Stream
 
 
-Step: TypeAlias = Call | Open | Send | Receive
+@dataclass(frozen=True)
+class Sleep:
+    """Step: lets so many seconds pass."""
+
+    seconds: float
+
+
+Step: TypeAlias = Call | Open | Send | Receive | Sleep
 Operation: TypeAlias = Generator[Step, Any, T]
 
 
@@ -138,6 +145,18 @@ DELETE_TRAINING_SET = _method(
     historical_pb2.DeleteTrainingSetResponse,
 )
 SEARCH = _method("VectorService", "Search", vector_pb2.SearchRequest, vector_pb2.SearchResponse)
+BATCH_SEARCH = _method(
+    "VectorService", "BatchSearch", vector_pb2.BatchSearchRequest, vector_pb2.BatchSearchResponse
+)
+AUDIT_RECALL = _method(
+    "VectorService", "AuditRecall", vector_pb2.AuditRecallRequest, vector_pb2.AuditRecallResponse
+)
+DESCRIBE_INDEX = _method(
+    "VectorService", "DescribeIndex", vector_pb2.DescribeIndexRequest, vector_pb2.DescribeIndexResponse
+)
+REBUILD_INDEX = _method(
+    "VectorService", "RebuildIndex", vector_pb2.RebuildIndexRequest, vector_pb2.RebuildIndexResponse
+)
 GET_STATUS = _method("AdminService", "GetStatus", admin_pb2.GetStatusRequest, admin_pb2.GetStatusResponse)
 COMPACT = _method("AdminService", "Compact", admin_pb2.CompactRequest, admin_pb2.CompactResponse)
 AUDIT_PARITY = _method("AdminService", "AuditParity", admin_pb2.AuditParityRequest, admin_pb2.AuditParityResponse)

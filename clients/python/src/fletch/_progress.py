@@ -20,12 +20,12 @@ class _Silent:
         pass
 
 
-def progress(rows: int, what: str) -> Progress:
-    """A bar of `rows` rows that shows itself after two seconds."""
+def progress(rows: int, what: str, unit: str = " rows") -> Progress:
+    """A bar of `rows` rows (or of another unit) that shows itself after two seconds."""
     try:
         from tqdm import tqdm
     except ImportError:
         return _Silent()
     # disable=None: no bar unless standard error is a terminal.
-    bar: Progress = tqdm(total=rows, desc=what, unit=" rows", unit_scale=True, delay=2.0, disable=None, leave=False)
+    bar: Progress = tqdm(total=rows, desc=what, unit=unit, unit_scale=True, delay=2.0, disable=None, leave=False)
     return bar

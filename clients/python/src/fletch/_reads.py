@@ -7,8 +7,6 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
-import pyarrow as pa
-
 from fletch import _io, _registry, specs
 from fletch._columns import encode
 from fletch._frames import Rows, frame
@@ -17,7 +15,6 @@ from fletch._registry import Session
 from fletch._times import Instant, KnownAt, from_micros, instant, known_at
 from fletch._types import FieldType
 from fletch.errors import bad_input
-from fletch.filters import Filter
 from fletch.results import (
     Compaction,
     FeatureHistory,
@@ -27,11 +24,9 @@ from fletch.results import (
     OnlineFeatures,
     ParityAudit,
     ParityMismatch,
-    SearchPlan,
-    SearchResult,
     Status,
 )
-from fletch.v1 import admin_pb2, data_pb2, historical_pb2, registry_pb2, serving_pb2, vector_pb2
+from fletch.v1 import admin_pb2, data_pb2, historical_pb2, registry_pb2, serving_pb2
 
 Features: TypeAlias = str | Sequence[str]
 """A feature service's name, or a list of refs ("view:field")."""
@@ -117,7 +112,7 @@ def get_feature_history(
     request = historical_pb2.GetFeatureHistoryRequest(
         project=session.project,
         feature_view=view,
-        keys=_one_key(key, schema) if key else {},
+        keys=one_key(key, schema) if key else {},
         start=None if start is None else instant(start, "start"),
         end=None if end is None else instant(end, "end"),
         last_k=last_k,
@@ -136,70 +131,10 @@ def get_feature_history(
         request.page_token = page.next_page_token
 
 
-def _one_key(key: Mapping[str, object], schema: _registry.ViewSchema | None) -> dict[str, data_pb2.Column]:
+def one_key(key: Mapping[str, object], schema: _registry.ViewSchema | None) -> dict[str, data_pb2.Column]:
     part = frame([key])
     arrays = {name: part.array(name, schema.type_of(name) if schema else None) for name in part.columns}
     return {name: encode(array, kind) for name, (array, kind) in arrays.items()}
-
-
-def search(
-    session: Session,
-    index: str,
-    vector: Sequence[float] | None,
-    entity_key: Mapping[str, object] | None,
-    top_k: int,
-    filter: Filter | None,
-    features: Features | None,
-    request_context: Context | None,
-    bindings: Sequence[specs.Binding],
-    include_self: bool,
-    as_of: Instant | None,
-    at: KnownAt | None,
-    min_seq: int,
-    exact: bool,
-    ef: int,
-    explain: bool,
-    include_event_timestamps: bool,
-) -> Operation[SearchResult]:
-    if (vector is None) == (entity_key is None):
-        raise bad_input("give either vector or entity_key", "vector")
-    service, refs = selection(features) if features is not None else ("", [])
-    request = vector_pb2.SearchRequest(
-        project=session.project,
-        index=index,
-        vector=[] if vector is None else _floats(vector),
-        entity_key={} if entity_key is None else _one_key(entity_key, None),
-        include_self=include_self,
-        top_k=top_k,
-        filter=None if filter is None else filter.to_proto(),
-        feature_service=service,
-        features=refs,
-        bindings=specs.bindings_to_proto(bindings),
-        request_context=context_columns(request_context),
-        as_of=None if as_of is None else instant(as_of, "as_of"),
-        known_at=None if at is None else known_at(at),
-        min_seq=min_seq,
-        params=vector_pb2.SearchParams(exact=exact, ef=ef),
-        explain=explain,
-        include_event_timestamps=include_event_timestamps,
-    )
-    response = yield from _io.call(_io.SEARCH, request)
-    types = [FieldType.of(f) for f in response.features]
-    plan = None
-    if response.HasField("plan"):
-        p = response.plan
-        plan = SearchPlan(p.strategy, p.selectivity, p.candidates_visited, p.segments, p.buffered_vectors)
-    return SearchResult(response, types, plan)
-
-
-def _floats(vector: Sequence[float]) -> list[float]:
-    try:
-        found: list[float] = pa.array(vector, pa.float32()).to_pylist()
-    except (pa.ArrowException, OverflowError) as error:
-        raise bad_input(f"vector: {error}", "vector") from None
-    if None in found:
-        raise bad_input(f"vector: element {found.index(None)} is null", "vector")  # type: ignore[arg-type]
-    return found
 
 
 def get_lineage(session: Session, kind: str, name: str) -> Operation[Lineage]:

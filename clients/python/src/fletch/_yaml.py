@@ -154,7 +154,12 @@ _field = _object(
         "description": _text,
         "default": _anything,
         "forbid_nan": _flag,
-        "index": _object(specs.VectorIndex, {"metric": _text}, ("metric",)),
+        "indexed": _flag,
+        "index": _object(
+            specs.VectorIndex,
+            {"metric": _text, "m": _count, "ef_construction": _count, "target_recall": _number},
+            ("metric",),
+        ),
     },
     ("name", "type"),
 )

@@ -19,10 +19,10 @@ from fletch._ingest import WriteResult
 from fletch._io import Operation, T
 from fletch._reads import Context, Features
 from fletch._registry import Session
+from fletch._search_methods import AsyncSearchMethods
 from fletch._times import Instant, KnownAt
 from fletch.client import CHANNEL_OPTIONS, DEFAULT_TARGET, DEFAULT_TIMEOUT
 from fletch.errors import from_rpc_error
-from fletch.filters import Filter
 from fletch.results import (
     Compaction,
     EraseReceipt,
@@ -30,7 +30,6 @@ from fletch.results import (
     Lineage,
     OnlineFeatures,
     ParityAudit,
-    SearchResult,
     Status,
     TrainingSetInfo,
     Verification,
@@ -104,7 +103,7 @@ class _AsyncStream:
         self._call.cancel()
 
 
-class AsyncClient:
+class AsyncClient(AsyncSearchMethods):
     """As `Client`, with methods to be awaited. Make it inside a running event loop and use it in that one only."""
 
     def __init__(
@@ -170,6 +169,8 @@ class AsyncClient:
                     response_deserializer=method.response.FromString,
                 )
             return await unary(step.request, timeout=self._timeout if timeout is None else timeout)
+        if isinstance(step, _io.Sleep):
+            return await asyncio.sleep(step.seconds)
         if isinstance(step, _io.Open):
             return _AsyncStream(self._channel, step.method, timeout)
         assert isinstance(step.stream, _AsyncStream)
@@ -340,48 +341,6 @@ class AsyncClient:
     ) -> FeatureHistory:
         operation = _reads.get_feature_history(
             self._session, feature_view, key, start, end, last_k, known_at, all_forms
-        )
-        return await self._run(operation, timeout)
-
-    async def search(
-        self,
-        index: str,
-        *,
-        vector: Sequence[float] | None = None,
-        entity_key: Mapping[str, object] | None = None,
-        top_k: int = 10,
-        filter: Filter | None = None,
-        features: Features | None = None,
-        request_context: Context | None = None,
-        bindings: Sequence[specs.Binding] = (),
-        include_self: bool = False,
-        as_of: Instant | None = None,
-        known_at: KnownAt | None = None,
-        min_seq: int = 0,
-        exact: bool = False,
-        ef: int = 0,
-        explain: bool = False,
-        include_event_timestamps: bool = False,
-        timeout: float | None = None,
-    ) -> SearchResult:
-        operation = _reads.search(
-            self._session,
-            index,
-            vector,
-            entity_key,
-            top_k,
-            filter,
-            features,
-            request_context,
-            bindings,
-            include_self,
-            as_of,
-            known_at,
-            min_seq,
-            exact,
-            ef,
-            explain,
-            include_event_timestamps,
         )
         return await self._run(operation, timeout)
 

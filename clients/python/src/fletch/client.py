@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
@@ -16,10 +17,10 @@ from fletch._ingest import WriteResult
 from fletch._io import Operation, T
 from fletch._reads import Context, Features
 from fletch._registry import Session
+from fletch._search_methods import SearchMethods
 from fletch._sync_stream import SyncStream
 from fletch._times import Instant, KnownAt
 from fletch.errors import from_rpc_error
-from fletch.filters import Filter
 from fletch.results import (
     Compaction,
     EraseReceipt,
@@ -27,7 +28,6 @@ from fletch.results import (
     Lineage,
     OnlineFeatures,
     ParityAudit,
-    SearchResult,
     Status,
     TrainingSetInfo,
     Verification,
@@ -39,7 +39,7 @@ DEFAULT_TIMEOUT = 60.0
 CHANNEL_OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 
 
-class Client:
+class Client(SearchMethods):
     """A client of one project. Safe to share between threads; close it, or use it in a `with`.
 
     target: the daemon's "host:port". credentials: None: no TLS. timeout: seconds a request may take, if the method
@@ -109,6 +109,8 @@ class Client:
                     response_deserializer=method.response.FromString,
                 )
             return unary(step.request, timeout=self._timeout if timeout is None else timeout)
+        if isinstance(step, _io.Sleep):
+            return time.sleep(step.seconds)
         if isinstance(step, _io.Open):
             return SyncStream(self._channel, step.method, timeout)
         assert isinstance(step.stream, SyncStream)
@@ -350,60 +352,6 @@ class Client:
         """
         operation = _reads.get_feature_history(
             self._session, feature_view, key, start, end, last_k, known_at, all_forms
-        )
-        return self._run(operation, timeout)
-
-    def search(
-        self,
-        index: str,
-        *,
-        vector: Sequence[float] | None = None,
-        entity_key: Mapping[str, object] | None = None,
-        top_k: int = 10,
-        filter: Filter | None = None,
-        features: Features | None = None,
-        request_context: Context | None = None,
-        bindings: Sequence[specs.Binding] = (),
-        include_self: bool = False,
-        as_of: Instant | None = None,
-        known_at: KnownAt | None = None,
-        min_seq: int = 0,
-        exact: bool = False,
-        ef: int = 0,
-        explain: bool = False,
-        include_event_timestamps: bool = False,
-        timeout: float | None = None,
-    ) -> SearchResult:
-        """The entities whose vectors are nearest to `vector`, or to that of `entity_key`; best first.
-
-        Args:
-          index: "view:field" of a FLOAT_VECTOR field with an index.
-          filter: Only entities of which this is true: `fletch.field("view:field") < 0`, joined by & | ~.
-          features: Hydrates the hits: a feature service's name or a list of refs.
-          request_context: What hydrated on-demand features take from the request: name -> a value for all hits.
-          include_self: By entity_key: let the entity itself be a hit.
-          exact: Compare with every vector.
-          ef: Candidates kept while walking the graph, up to 10000; 0: chosen by the daemon.
-          explain: Say how it was done, in `.plan`.
-        """
-        operation = _reads.search(
-            self._session,
-            index,
-            vector,
-            entity_key,
-            top_k,
-            filter,
-            features,
-            request_context,
-            bindings,
-            include_self,
-            as_of,
-            known_at,
-            min_seq,
-            exact,
-            ef,
-            explain,
-            include_event_timestamps,
         )
         return self._run(operation, timeout)
 

@@ -21,7 +21,7 @@ from fletch._columns import (
 )
 from fletch._times import from_micros
 from fletch._types import Array, FieldType
-from fletch.v1 import historical_pb2, serving_pb2, vector_pb2
+from fletch.v1 import historical_pb2, serving_pb2
 
 if TYPE_CHECKING:
     import pandas
@@ -162,89 +162,6 @@ def _history_table(page: historical_pb2.GetFeatureHistoryResponse, type_of: Call
     for name, column in about.items():
         columns[f"{name}_" if name in columns else name] = column
     return pa.table(columns)
-
-
-@dataclass(frozen=True)
-class Hit:
-    """One entity that a search found. `features` and `statuses` are by ref."""
-
-    key: dict[str, Any]
-    score: float
-    event_timestamp: dt.datetime
-    features: dict[str, Any]
-    statuses: dict[str, str]
-
-
-@dataclass(frozen=True)
-class SearchPlan:
-    """How a search was done; see SearchPlan in vector.proto."""
-
-    strategy: str
-    selectivity: float
-    candidates_visited: int
-    segments: int
-    buffered_vectors: int
-
-
-class SearchResult:
-    """Hits, best first. `plan` is set with explain."""
-
-    def __init__(
-        self,
-        response: vector_pb2.SearchResponse,
-        types: Sequence[FieldType | None],
-        plan: SearchPlan | None,
-    ) -> None:
-        self._response = response
-        self._types = types
-        self.as_of = from_micros(response.as_of_micros)
-        self.read_seq = response.read_seq
-        self.features = _features(response)
-        self.plan = plan
-
-    def __len__(self) -> int:
-        return self._response.hit_count
-
-    @property
-    def hits(self) -> list[Hit]:
-        """The hits one by one."""
-        r, rows = self._response, self._response.hit_count
-        keys = {k.name: values_list(k.column, rows) for k in r.keys}
-        cells = _cells(r, rows)
-        return [
-            Hit(
-                key={name: values[i] for name, values in keys.items()},
-                score=r.scores[i],
-                event_timestamp=from_micros(r.event_timestamps.micros[i]),
-                features={ref: values[i] for ref, values in cells["values"].items()},
-                statuses={ref: statuses[i] for ref, statuses in cells["statuses"].items()},
-            )
-            for i in range(rows)
-        ]
-
-    def to_dict(self) -> dict[str, Any]:
-        """{"keys": {name: [...]}, "scores": [...], "vector_event_timestamps": [...]} and the features as online."""
-        rows = self._response.hit_count
-        return {
-            "keys": {k.name: values_list(k.column, rows) for k in self._response.keys},
-            "scores": list(self._response.scores),
-            "vector_event_timestamps": [from_micros(m) for m in self._response.event_timestamps.micros],
-            **_cells(self._response, rows),
-        }
-
-    def to_arrow(self, *, include_statuses: bool = False, include_event_timestamps: bool = False) -> pa.Table:
-        """Keys, score, event_timestamp (the vector's), then features."""
-        r, rows = self._response, self._response.hit_count
-        columns = {k.name: decode(k.column, rows, None) for k in r.keys}
-        columns["score"] = pa.array(list(r.scores), pa.float32())
-        columns["event_timestamp"] = decode_timestamps(r.event_timestamps)
-        columns.update(_arrays(r, rows, self._types, include_statuses, include_event_timestamps))
-        return pa.table(columns)
-
-    def to_df(self, *, include_statuses: bool = False, include_event_timestamps: bool = False) -> pandas.DataFrame:
-        """As `to_arrow`, as a pandas frame."""
-        table = self.to_arrow(include_statuses=include_statuses, include_event_timestamps=include_event_timestamps)
-        return to_pandas(table)
 
 
 @dataclass(frozen=True)
