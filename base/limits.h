@@ -39,6 +39,7 @@ inline constexpr size_t kMaxRowBytes = 16u << 20;          // one encoded row
 inline constexpr size_t kMaxRequestIdBytes = 128;          // a UUID with a prefix
 inline constexpr size_t kMaxTopK = 10'000;                 // hits of one search
 inline constexpr size_t kMaxEf = 10'000;                   // candidates of one search
+inline constexpr size_t kMaxRescore = 10'000;              // candidates compared again
 inline constexpr size_t kMaxBatchQueries = 1000;           // searches of one call
 inline constexpr size_t kMaxBatchHits = 100'000;           // of these: an answer of some megabytes
 inline constexpr size_t kMaxGroupSize = 100;               // hits of one group

@@ -177,8 +177,13 @@ class Parser {
       CTL_ASSIGN(*filter.mutable_between()->mutable_low(), ParseValue());
       if (!TakeWord("and")) return Wanted("`and`");
       CTL_ASSIGN(*filter.mutable_between()->mutable_high(), ParseValue());
+    } else if (TakeWord("starts")) {
+      if (!TakeWord("with")) return Wanted("`with`");
+      CTL_ASSIGN(*filter.mutable_compare(), ParseTextComparison(ref, v1::PREFIX));
+    } else if (TakeWord("contains")) {
+      CTL_ASSIGN(*filter.mutable_compare(), ParseTextComparison(ref, v1::CONTAINS));
     } else if (negated) {
-      return Wanted("`in` or `between`");
+      return Wanted("`in`, `between`, `starts with` or `contains`");
     } else {
       CTL_ASSIGN(*filter.mutable_compare(), ParseComparison(ref));
     }
@@ -196,6 +201,15 @@ class Parser {
     return list;
   }
 
+  absl::StatusOr<v1::Comparison> ParseTextComparison(const std::string& ref, v1::CompareOp op) {
+    if (Peek().kind != Kind::kText) return Wanted("a text in single quotes");
+    v1::Comparison comparison;
+    comparison.set_ref(ref);
+    comparison.set_op(op);
+    CTL_ASSIGN(*comparison.mutable_value(), ParseValue());
+    return comparison;
+  }
+
   absl::StatusOr<v1::Comparison> ParseComparison(const std::string& ref) {
     constexpr std::pair<const char*, v1::CompareOp> kOps[] = {
         {"=", v1::EQ}, {"==", v1::EQ}, {"!=", v1::NE}, {"<>", v1::NE},
@@ -208,7 +222,7 @@ class Parser {
       CTL_ASSIGN(*comparison.mutable_value(), ParseValue());
       return comparison;
     }
-    return Wanted("=, !=, <, <=, >, >=, `in`, `between` or `is null`");
+    return Wanted("=, !=, <, <=, >, >=, `in`, `between`, `starts with`, `contains` or `is null`");
   }
 
   absl::StatusOr<v1::Value> ParseValue() {

@@ -2,6 +2,7 @@
 // Filters as people write them:
 //   airport_weather:temperature_c < 0 and (traffic:departures >= 10 or not traffic:hub is null)
 //   place:state in ('CA', 'NY')      traffic:departures between 10 and 20      place:open = true
+//   place:name starts with 'San'     place:name not contains 'Fran'
 // Words may be in any case; `not` binds closest, then `and`, then `or`; a quote in a text is
 // written twice.
 #ifndef FLETCH_CLIENTS_FLETCHCTL_FILTER_H_

@@ -89,6 +89,16 @@ TEST(Filter, KnowsInBetweenAndNull) {
   EXPECT_EQ(Parsed("v:f IS NOT NULL"), "(not (null v:f))");
 }
 
+TEST(Filter, KnowsWhatTextsBeginWithAndContain) {
+  EXPECT_EQ(Parsed("v:f starts with 'San'"), "(PREFIX v:f 'San')");
+  EXPECT_EQ(Parsed("v:f NOT STARTS WITH 'it''s'"), "(not (PREFIX v:f 'it's'))");
+  EXPECT_EQ(Parsed("v:f contains 'x' and not v:g not contains ''"),
+            "(and (CONTAINS v:f 'x') (not (not (CONTAINS v:g ''))))");
+  EXPECT_EQ(Parsed("v:f starts 'x'"), "filter: `with` is needed here\n  v:f starts 'x'\n             ^");
+  EXPECT_EQ(Parsed("v:f contains 3"),
+            "filter: a text in single quotes is needed here\n  v:f contains 3\n               ^");
+}
+
 TEST(Filter, NotBindsCloserThanAndThanOr) {
   EXPECT_EQ(Parsed("a:b = 1 or c:d = 2 and not e:f = 3 or g:h = 4"),
             "(or (EQ a:b 1) (and (EQ c:d 2) (not (EQ e:f 3))) (EQ g:h 4))");

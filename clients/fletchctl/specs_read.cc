@@ -73,7 +73,7 @@ absl::StatusOr<v1::Column> ParseDefault(const Spec& spec, const CellType& type) 
 
 absl::StatusOr<v1::Field> ParseField(const Spec& spec) {
   CTL_RETURN_IF_ERROR(spec.CheckKeys(
-      {"name", "type", "array", "dimension", "description", "default", "forbid_nan", "index"}));
+      {"name", "type", "array", "dimension", "description", "default", "forbid_nan", "indexed", "index"}));
   v1::Field field;
   CTL_ASSIGN(*field.mutable_name(), spec.Text("name", true));
   CTL_ASSIGN(*field.mutable_description(), spec.Text("description", false));
@@ -83,6 +83,8 @@ absl::StatusOr<v1::Field> ParseField(const Spec& spec) {
   field.set_array(array);
   CTL_ASSIGN(const bool forbid_nan, spec.Bool("forbid_nan"));
   field.set_forbid_nan(forbid_nan);
+  CTL_ASSIGN(const bool indexed, spec.Bool("indexed"));
+  field.set_indexed(indexed);
   CTL_ASSIGN(const uint64_t dimension, spec.Count("dimension"));
   field.set_dimension(dimension);
   if (spec.Has("default")) {

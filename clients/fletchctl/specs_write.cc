@@ -30,6 +30,7 @@ Json FieldSpec(const v1::Field& field) {
     spec["default"] = field.type() == v1::JSON ? Json(value.TextAt(0)) : value.JsonAt(0);
   }
   if (field.forbid_nan()) spec["forbid_nan"] = true;
+  if (field.indexed()) spec["indexed"] = true;
   if (field.has_index()) spec["index"] = {{"metric", v1::Metric_Name(field.index().metric())}};
   if (!field.description().empty()) spec["description"] = field.description();
   return spec;

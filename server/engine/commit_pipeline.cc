@@ -341,9 +341,10 @@ void CommitPipeline::Publish(const Group& group) {
     const Latest& latest = change.latest;
     std::string row;
     if (latest.state == Latest::State::kRow) row = WithoutVectors(change.view->layout, latest.row);
-    targets_.online->Set(change.view->schema.entity_id, key.second,
-                         OnlineSlot{key.first, latest.state, latest.event_time, latest.commit_seq,
-                                    latest.changed_seq, row});
+    const OnlineSlot slot{key.first,         latest.state,       latest.event_time,
+                          latest.commit_seq, latest.changed_seq, row};
+    targets_.online->Set(change.view->schema.entity_id, key.second, slot);
+    targets_.field_indexes->Apply(*change.view, key.second, slot);
     targets_.collections->Apply(*change.view, key.second, latest);
   }
   ApplyFacts(group);

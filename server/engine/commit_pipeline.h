@@ -29,6 +29,7 @@
 #include "server/engine/commit_facts.h"
 #include "server/engine/commit_log.h"
 #include "server/engine/event_index.h"
+#include "server/engine/field_indexes.h"
 #include "server/engine/horizon.h"
 #include "server/engine/types.h"
 #include "server/engine/write_encoder.h"
@@ -53,6 +54,7 @@ struct CommitTargets {
   const Catalog* catalog;
   const Horizons* horizons;
   OnlineTable* online;
+  FieldIndexes* field_indexes;
   Collections* collections;
   EventIndex* events;
   // Run on the commit thread before each group; its error refuses the whole group.

@@ -50,6 +50,9 @@ void Engine::Parts::AddGauges(MetricRegistry* metrics) {
                     [this] { return static_cast<double>(events->bytes()); });
   metrics->AddGauge("fletch_window_entities", "Entities whose events are kept for online windows.",
                     {}, [this] { return static_cast<double>(events->entity_count()); });
+  metrics->AddGauge("fletch_field_index_bytes",
+                    "Bytes of indexed fields and of the entity keys that searches know.", {},
+                    [this] { return static_cast<double>(field_indexes->bytes()); });
   metrics->AddGauge("fletch_vectors", "Live vectors of all indexes.", {}, [this] {
     uint64_t vectors = 0;
     for (const auto& collection : collections->All()) vectors += collection->live_vectors();
@@ -60,6 +63,7 @@ void Engine::Parts::AddGauges(MetricRegistry* metrics) {
 absl::Status Engine::Parts::RefreshDerived() {
   auto snapshot = catalog->Snapshot();
   events->Refresh(snapshot->AllAggregationViews());
+  RETURN_IF_ERROR(field_indexes->Refresh(*snapshot));
   return collections->Refresh(*snapshot);
 }
 
@@ -69,15 +73,17 @@ absl::Status Engine::Parts::StartCommits(MetricRegistry* metrics) {
   events->Apply(state.last_seq, state.last_time, {});
   pipeline = std::make_unique<CommitPipeline>(
       store.get(),
-      CommitTargets{catalog.get(), horizons.get(), online.get(), collections.get(), events.get(),
+      CommitTargets{catalog.get(), horizons.get(), online.get(), field_indexes.get(),
+                    collections.get(), events.get(),
                     [this] { return erasures->FinishUnfinished(); }},
       clock, metrics, std::move(state));
   maintenance =
       std::make_unique<Maintenance>(store.get(), catalog.get(), horizons.get(), pipeline.get(),
                                     clock, metrics, [this] { return erasures->unfinished(); });
-  ASSIGN_OR_RETURN(erasures, Erasures::Open({store.get(), catalog.get(), hasher.get(),
-                                             training_sets.get(), online.get(), collections.get(),
-                                             events.get(), maintenance.get(), pipeline.get()}));
+  ASSIGN_OR_RETURN(
+      erasures, Erasures::Open({store.get(), catalog.get(), hasher.get(), training_sets.get(),
+                                online.get(), field_indexes.get(), collections.get(), events.get(),
+                                maintenance.get(), pipeline.get()}));
   absl::Status finished;
   pipeline->RunExclusive([&] { finished = erasures->FinishUnfinished(); });
   return finished;
@@ -105,6 +111,7 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Open(std::unique_ptr<KvStore> st
                           "INT64 sums over windows that did not fit, so are null.", {});
   ASSIGN_OR_RETURN(p->training_sets, TrainingSetStore::Open(p->store.get()));
   p->online = std::make_unique<OnlineTable>(options.online_budget_bytes);
+  p->field_indexes = std::make_unique<FieldIndexes>(p->store.get(), p->online.get(), clock);
   p->collections = std::make_unique<Collections>(p->store.get(), clock);
   p->events = std::make_unique<EventIndex>(p->store.get(), options.window_budget_bytes,
                                            p->window_overflows);
@@ -125,6 +132,7 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Open(std::unique_ptr<KvStore> st
                              },
                              metrics});
   if (options.background) {
+    p->field_indexes->StartMaintenance();
     p->collections->StartMaintenance([p] { return p->pipeline->applied_seq(); });
     p->maintenance->Start();
   }
@@ -138,6 +146,7 @@ Engine::~Engine() {
   // They ask the pipeline.
   parts_->maintenance->Stop();
   parts_->collections->StopMaintenance();
+  parts_->field_indexes->StopMaintenance();
 }
 
 absl::StatusOr<v1::ApplyResponse> Engine::Apply(const v1::ApplyRequest& request) {

@@ -12,6 +12,7 @@
 #include "server/engine/engine.h"
 #include "server/engine/erasure.h"
 #include "server/engine/event_index.h"
+#include "server/engine/field_indexes.h"
 #include "server/engine/horizon.h"
 #include "server/engine/key_hash.h"
 #include "server/engine/maintenance.h"
@@ -36,6 +37,7 @@ struct Engine::Parts {
   std::unique_ptr<KeyHasher> hasher;
   std::unique_ptr<TrainingSetStore> training_sets;
   std::unique_ptr<OnlineTable> online;
+  std::unique_ptr<FieldIndexes> field_indexes;
   std::unique_ptr<Collections> collections;
   std::unique_ptr<EventIndex> events;
   Counter* window_overflows = nullptr;
@@ -71,6 +73,7 @@ struct Engine::Parts {
   absl::StatusOr<SearchTarget> FindIndex(const std::string& project, const std::string& index);
   absl::StatusOr<SearchAnswer> Search(const SearchTarget& target, const SearchRequest& request,
                                       const Call& call);
+  v1::DescribeIndexResponse Describe(const SearchTarget& target) const;
   // Searches of which no sample is taken.
   AskSearch SearchAgain();
   TrainingSetAccess SetAccess() const;

@@ -158,6 +158,7 @@ absl::Status Erasures::EraseFacts(const PendingErasure& pending) {
   RemovePendingErasure(pending.receipt.id(), &batch);
   RETURN_IF_ERROR(to_.store->Write(batch, /*sync=*/true));
   to_.online->Remove(pending.entity_id, pending.entity_key);
+  to_.field_indexes->Erase(pending.entity_id, pending.entity_key);
   to_.collections->Erase(pending.entity_id, pending.entity_key);
   for (const auto& view : views) {
     if (to_.events->IsSource(view->schema.view_id)) {

@@ -18,6 +18,7 @@
 #include "server/engine/commit_pipeline.h"
 #include "server/engine/erasure_ledger.h"
 #include "server/engine/event_index.h"
+#include "server/engine/field_indexes.h"
 #include "server/engine/key_hash.h"
 #include "server/engine/maintenance.h"
 #include "server/engine/training_set_store.h"
@@ -33,6 +34,7 @@ struct ErasureTargets {
   const KeyHasher* hasher;
   TrainingSetStore* training_sets;
   OnlineTable* online;
+  FieldIndexes* field_indexes;
   Collections* collections;
   EventIndex* events;
   Maintenance* maintenance;

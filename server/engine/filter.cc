@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <compare>
 #include <string>
 #include <utility>
 
@@ -11,37 +10,14 @@
 #include "base/limits.h"
 #include "base/status.h"
 #include "base/strings.h"
+#include "server/engine/filter_node.h"
 
 namespace fletch {
-
-// One condition. Immutable once made.
-struct Filter::Node {
-  FilterSpec::Kind kind;
-  std::vector<Node> children = {};
-  size_t view = 0;   // index of views_
-  size_t field = 0;  // of that view
-  ValueType type = ValueType::kDouble;
-  FilterSpec::Op op = FilterSpec::Op::kEq;
-  std::vector<Literal> values = {};
-};
 
 namespace {
 
 using Kind = FilterSpec::Kind;
 using Op = FilterSpec::Op;
-
-// Without rounding either side: 2^53 + 1 is greater than 2^53 as a double.
-std::partial_ordering CompareExactly(int64_t a, double b) {
-  if (std::isnan(b)) return std::partial_ordering::unordered;
-  if (b >= 9223372036854775808.0) return std::partial_ordering::less;
-  if (b < -9223372036854775808.0) return std::partial_ordering::greater;
-  const double whole = std::floor(b);
-  const auto truncated = static_cast<int64_t>(whole);
-  if (a != truncated) return a <=> truncated;
-  return whole < b ? std::partial_ordering::less : std::partial_ordering::equivalent;
-}
-
-std::partial_ordering Reverse(std::partial_ordering order) { return 0 <=> order; }
 
 std::partial_ordering CompareField(const RowView& row, size_t field, ValueType type,
                                    const Literal& literal) {
@@ -50,40 +26,16 @@ std::partial_ordering CompareField(const RowView& row, size_t field, ValueType t
       return row.GetBool(field) <=> std::get<bool>(literal);
     case ValueType::kInt32:
     case ValueType::kInt64:
-    case ValueType::kTimestamp: {
-      const int64_t value = row.GetInt(field);
-      if (const auto* whole = std::get_if<int64_t>(&literal)) return value <=> *whole;
-      return CompareExactly(value, std::get<double>(literal));
-    }
+    case ValueType::kTimestamp:
+      return CompareInt(row.GetInt(field), literal);
     case ValueType::kFloat:
-    case ValueType::kDouble: {
-      const double value = row.GetDouble(field);
-      if (const auto* real = std::get_if<double>(&literal)) return value <=> *real;
-      return Reverse(CompareExactly(std::get<int64_t>(literal), value));
-    }
+    case ValueType::kDouble:
+      return CompareReal(row.GetDouble(field), literal);
     case ValueType::kBytes:
       return row.GetBytes(field) <=> std::string_view(std::get<BytesLiteral>(literal).bytes);
     default:
       return row.GetBytes(field) <=> std::string_view(std::get<std::string>(literal));
   }
-}
-
-bool Holds(Op op, std::partial_ordering order) {
-  switch (op) {
-    case Op::kEq:
-      return order == 0;
-    case Op::kNe:
-      return order != 0;  // unordered (NaN) is not equal either
-    case Op::kLt:
-      return order < 0;
-    case Op::kLe:
-      return order <= 0;
-    case Op::kGt:
-      return order > 0;
-    case Op::kGe:
-      return order >= 0;
-  }
-  return false;
 }
 
 // Microseconds, floored as everywhere.
@@ -168,7 +120,7 @@ class Filter::Maker {
   Maker(const CatalogSnapshot& catalog, std::string_view project, EntityId entity_id)
       : catalog_(catalog), project_(project), entity_id_(entity_id) {}
 
-  absl::StatusOr<Node> Make(const FilterSpec& spec, size_t depth, const std::string& parent) {
+  absl::StatusOr<FilterNode> Make(const FilterSpec& spec, size_t depth, const std::string& parent) {
     if (depth > limits::kMaxFilterDepth) {
       return OutOfRange(StrCat("the filter is deeper than ", limits::kMaxFilterDepth, " levels"),
                         parent);
@@ -185,7 +137,8 @@ class Filter::Maker {
   std::vector<std::shared_ptr<const View>> TakeViews() { return std::move(views_); }
 
  private:
-  absl::StatusOr<Node> MakeList(const FilterSpec& spec, size_t depth, const std::string& path) {
+  absl::StatusOr<FilterNode> MakeList(const FilterSpec& spec, size_t depth,
+                                      const std::string& path) {
     const bool is_not = spec.kind == Kind::kNot;
     if (spec.children.empty() || (is_not && spec.children.size() != 1)) {
       return InvalidArgument(is_not ? "not takes one filter" : "give at least one filter", path);
@@ -195,24 +148,30 @@ class Filter::Maker {
                                limits::kMaxFilterListItems),
                         path);
     }
-    Node node{.kind = spec.kind};
+    FilterNode node{.kind = spec.kind};
     for (size_t i = 0; i < spec.children.size(); ++i) {
       const std::string child_path = is_not ? path : StrCat(path, ".filters[", i, "]");
-      ASSIGN_OR_RETURN(Node child, Make(spec.children[i], depth + 1, child_path));
+      ASSIGN_OR_RETURN(FilterNode child, Make(spec.children[i], depth + 1, child_path));
       node.children.push_back(std::move(child));
     }
     return node;
   }
 
-  absl::StatusOr<Node> MakeLeaf(const FilterSpec& spec, const std::string& path) {
-    Node node{.kind = spec.kind, .op = spec.op};
+  absl::StatusOr<FilterNode> MakeLeaf(const FilterSpec& spec, const std::string& path) {
+    FilterNode node{.kind = spec.kind, .op = spec.op};
     RETURN_IF_ERROR(Resolve(spec.ref, StrCat(path, ".ref"), &node));
+    node.ref = spec.ref;
     if (spec.kind == Kind::kIsNull) return node;
     const DataType& type = views_[node.view]->layout.type(node.field);
     if (type.array || type.is_vector() || type.type == ValueType::kJson) {
       return InvalidArgument(StrCat("a field of type ", DataTypeName(type),
                                     " cannot be compared; it can only be asked is_null"),
                              StrCat(path, ".ref"));
+    }
+    if (spec.kind == Kind::kCompare && IsTextOp(spec.op) && type.type != ValueType::kString) {
+      return InvalidArgument(StrCat(spec.op == Op::kPrefix ? "PREFIX" : "CONTAINS",
+                                    " asks a STRING; the field is of type ", DataTypeName(type)),
+                             StrCat(path, ".op"));
     }
     node.type = type.type;
     RETURN_IF_ERROR(CheckValueCount(spec, path));
@@ -243,7 +202,7 @@ class Filter::Maker {
   }
 
   // Finds node->view and node->field of "view:field".
-  absl::Status Resolve(const std::string& ref, const std::string& path, Node* node) {
+  absl::Status Resolve(const std::string& ref, const std::string& path, FilterNode* node) {
     const size_t colon = ref.find(':');
     if (colon == std::string::npos || colon == 0 || colon + 1 == ref.size()) {
       return InvalidArgument(StrCat("\"", ref, "\" is not of the form view:field"), path);
@@ -282,14 +241,14 @@ class Filter::Maker {
 absl::StatusOr<Filter> Filter::Make(const CatalogSnapshot& catalog, std::string_view project,
                                     EntityId entity_id, const FilterSpec& spec) {
   Maker maker(catalog, project, entity_id);
-  ASSIGN_OR_RETURN(Node root, maker.Make(spec, 1, "filter"));
+  ASSIGN_OR_RETURN(FilterNode root, maker.Make(spec, 1, "filter"));
   Filter filter;
   filter.views_ = maker.TakeViews();
-  filter.root_ = std::make_shared<const Node>(std::move(root));
+  filter.root_ = std::make_shared<const FilterNode>(std::move(root));
   return filter;
 }
 
-Truth Filter::EvaluateNode(const Node& node, absl::Span<const RowView* const> rows) {
+Truth Filter::EvaluateNode(const FilterNode& node, absl::Span<const RowView* const> rows) {
   if (node.kind == Kind::kNot) {
     const Truth truth = EvaluateNode(node.children[0], rows);
     if (truth == Truth::kUnknown) return truth;
@@ -299,7 +258,7 @@ Truth Filter::EvaluateNode(const Node& node, absl::Span<const RowView* const> ro
     // One false decides an AND, one true an OR, whatever is unknown beside it.
     const Truth deciding = node.kind == Kind::kAnd ? Truth::kFalse : Truth::kTrue;
     Truth result = node.kind == Kind::kAnd ? Truth::kTrue : Truth::kFalse;
-    for (const Node& child : node.children) {
+    for (const FilterNode& child : node.children) {
       const Truth truth = EvaluateNode(child, rows);
       if (truth == deciding) return deciding;
       if (truth == Truth::kUnknown) result = Truth::kUnknown;
@@ -314,7 +273,9 @@ Truth Filter::EvaluateNode(const Node& node, absl::Span<const RowView* const> ro
     return CompareField(*row, node.field, node.type, value);
   };
   bool holds = false;
-  if (node.kind == Kind::kCompare) {
+  if (node.kind == Kind::kCompare && IsTextOp(node.op)) {
+    holds = HoldsText(node.op, row->GetBytes(node.field), std::get<std::string>(node.values[0]));
+  } else if (node.kind == Kind::kCompare) {
     holds = Holds(node.op, compare(node.values[0]));
   } else if (node.kind == Kind::kBetween) {
     holds = compare(node.values[0]) >= 0 && compare(node.values[1]) <= 0;

@@ -15,6 +15,8 @@
 
 namespace fletch {
 
+struct FilterNode;
+
 enum class Truth : uint8_t { kFalse, kTrue, kUnknown };
 
 // A filter resolved against a catalog and checked. Immutable, thread-safe.
@@ -22,8 +24,8 @@ class Filter {
  public:
   // Refs must be of views of `entity_id`. NOT_FOUND: unknown view or field. INVALID_ARGUMENT: a
   // view of another entity, a field that cannot be compared (arrays, JSON, FLOAT_VECTOR; those may
-  // only be asked is_null), a literal of the wrong kind, NaN. OUT_OF_RANGE: limits.h's kMaxFilter*,
-  // kMaxInValues. Field paths start with "filter".
+  // only be asked is_null), PREFIX or CONTAINS of no STRING, a literal of the wrong kind, NaN.
+  // OUT_OF_RANGE: limits.h's kMaxFilter*, kMaxInValues. Field paths start with "filter".
   static absl::StatusOr<Filter> Make(const CatalogSnapshot& catalog, std::string_view project,
                                      EntityId entity_id, const FilterSpec& spec);
 
@@ -35,12 +37,14 @@ class Filter {
   // comparison is true but NE.
   Truth Evaluate(absl::Span<const RowView* const> rows) const;
 
+  // As a tree, for those who evaluate it by other means (filter_node.h).
+  const FilterNode& root() const { return *root_; }
+
  private:
-  struct Node;
   class Maker;
-  static Truth EvaluateNode(const Node& node, absl::Span<const RowView* const> rows);
+  static Truth EvaluateNode(const FilterNode& node, absl::Span<const RowView* const> rows);
   std::vector<std::shared_ptr<const View>> views_;
-  std::shared_ptr<const Node> root_;
+  std::shared_ptr<const FilterNode> root_;
 };
 
 }  // namespace fletch

@@ -12,6 +12,7 @@
 #include "base/status.h"
 #include "base/strings.h"
 #include "server/engine/entity_columns.h"
+#include "server/engine/entity_filter.h"
 #include "server/engine/filter.h"
 #include "server/engine/search_groups.h"
 #include "server/engine/snapshot.h"
@@ -59,31 +60,6 @@ absl::StatusOr<std::vector<float>> EntityVector(const View& view, size_t field,
       StrCat("entity ", text, " has no visible vector in ", view.schema.versioned_name(), ":",
              view.schema.fields[field].name, " at this as_of"),
       path);
-}
-
-// Whether an entity passes the filter at the snapshot.
-absl::StatusOr<bool> Passes(const Filter& filter, std::string_view entity_key, Snapshot* snapshot) {
-  const auto& views = filter.views();
-  std::vector<std::string> kept(
-      views.size());  // a row from the facts lives only until the next look-up
-  std::vector<std::optional<RowView>> rows(views.size());
-  std::vector<const RowView*> pointers(views.size(), nullptr);
-  const OnlineRecord* record =
-      views.empty() ? nullptr : snapshot->FindRecord(views[0]->schema.entity_id, entity_key);
-  for (size_t i = 0; i < views.size(); ++i) {
-    std::optional<VisibleRow> visible = snapshot->FromMemory(*views[i], record);
-    if (visible.has_value()) {
-      if (visible->status == CellStatus::kPresent) rows[i].emplace(&views[i]->layout, visible->row);
-    } else {
-      ASSIGN_OR_RETURN(VisibleRow found, snapshot->FromFacts(*views[i], entity_key));
-      if (found.status == CellStatus::kPresent) {
-        kept[i] = std::string(found.row);
-        ASSIGN_OR_RETURN(rows[i], RowView::Parse(&views[i]->layout, kept[i]));
-      }
-    }
-    if (rows[i].has_value()) pointers[i] = &*rows[i];
-  }
-  return filter.Evaluate(pointers) == Truth::kTrue;
 }
 
 absl::Status AppendHits(const View& view, absl::Span<const VectorHit> hits, SearchAnswer* answer) {
@@ -208,8 +184,12 @@ class PreparedSearch {
   }
 
   absl::StatusOr<VectorAnswer> Find(VectorQuery query, Snapshot* snapshot, const Call& call) const {
+    std::optional<EntityFilter> filter;
     if (filter_.has_value()) {
-      query.passes = [&](std::string_view key) { return Passes(*filter_, key, snapshot); };
+      filter.emplace(&*filter_, *context_.field_indexes,
+                     context_.field_indexes->Entities(view().schema.entity_id), snapshot);
+      query.filter = &*filter;
+      query.passes = [&](std::string_view key) { return filter->PassesKey(key); };
     }
     const auto ask = [&](const VectorQuery& asked) -> absl::StatusOr<VectorAnswer> {
       ASSIGN_OR_RETURN(VectorAnswer answer, context_.collection->Search(asked, call));
@@ -224,6 +204,7 @@ class PreparedSearch {
       found = ask(query);
     }
     RETURN_IF_ERROR(found.status());
+    if (filter.has_value()) found->indexed_refs = filter->indexed_refs();
     RETURN_IF_ERROR(CheckHorizons(*snapshot));
     return found;
   }
@@ -265,6 +246,7 @@ SearchPlanReport ReportOf(VectorAnswer&& answer) {
   report.buffered_vectors = answer.buffered;
   report.ef = answer.ef;
   report.rescored = answer.rescored;
+  report.indexed_refs = std::move(answer.indexed_refs);
   report.reason = std::move(answer.reason);
   return report;
 }

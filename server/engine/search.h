@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "base/call.h"
 #include "server/engine/catalog.h"
+#include "server/engine/field_indexes.h"
 #include "server/engine/online_reader.h"
 #include "server/engine/snapshot.h"
 #include "server/engine/types.h"
@@ -33,6 +34,7 @@ struct SearchContext {
   const CatalogSnapshot* catalog;
   const VectorCollection* collection;  // of the request's index
   IndexParameters parameters;          // as the catalog has them now
+  FieldIndexes* field_indexes;
   ReadSources sources;
   PlanCache* plans;
 };

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The latest vectors of one FLOAT_VECTOR field: entity keys and time over a VectorIndex's row
-// numbers.
+// The latest vectors of one FLOAT_VECTOR field: entities and time over a VectorIndex's row numbers.
 #ifndef FLETCH_SERVER_ENGINE_VECTOR_COLLECTION_H_
 #define FLETCH_SERVER_ENGINE_VECTOR_COLLECTION_H_
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,6 +18,8 @@
 #include "absl/types/span.h"
 #include "base/call.h"
 #include "server/engine/catalog.h"
+#include "server/engine/dictionary.h"
+#include "server/engine/index_description.h"
 #include "storage/fact_store.h"
 
 namespace fletch {
@@ -55,9 +57,20 @@ struct VectorAnswer {
   uint64_t visited = 0;
   uint64_t segments = 0;
   uint64_t buffered = 0;
-  uint64_t ef = 0;        // 0: no graph was walked
-  uint64_t rescored = 0;  // candidates compared again at full precision
-  std::string reason;     // why this strategy, for people
+  uint64_t ef = 0;                        // 0: no graph was walked
+  uint64_t rescored = 0;                  // candidates compared again at full precision
+  std::string reason;                     // why this strategy, for people
+  std::vector<std::string> indexed_refs;  // of the filter; set by those who made it
+};
+
+struct CollectionOptions {
+  // The entity's keys; null: a dictionary of its own. The commit thread alone adds to it.
+  std::shared_ptr<EntityDictionary> entities = nullptr;
+  // Of this collection alone, for its rows and its index file. Empty: all is in memory.
+  std::string folder = {};
+  // The newest commit that is stored: an index file that knows of later ones is not believed.
+  uint64_t newest_seq = std::numeric_limits<uint64_t>::max();
+  uint64_t budget_bytes = 4ull << 30;  // see CheckRoom
 };
 
 // One thread applies (the commit thread); any number search; one background worker calls Maintain.
@@ -69,10 +82,15 @@ struct VectorAnswer {
 // (of the moment it was applied) are asked of the facts one by one until Maintain takes them in.
 // Every other (T, S) is a scan of the view's facts (strategy "as_of_scan"; OUT_OF_RANGE beyond
 // limits::kMaxAsOfScanRows, naming it).
+//
+// There is one graph, made larger as vectors come and anew when many of its rows are dead. With a
+// folder it is saved: after a restart it needs only what was applied since.
 class VectorCollection {
  public:
   // `field` indexes view->schema.fields, a FLOAT_VECTOR with index_metric. `store` outlives this.
-  VectorCollection(std::shared_ptr<const View> view, size_t field, const KvStore* store);
+  // Reads the index file, if there is one: its vectors are seen once the load applied their facts.
+  VectorCollection(std::shared_ptr<const View> view, size_t field, const KvStore* store,
+                   const CollectionOptions& options = {});
   ~VectorCollection();
 
   // Loading is over before the first Search or Maintain: from then on an unknown entity is one
@@ -81,18 +99,33 @@ class VectorCollection {
   // clock.
   void Apply(std::string_view entity_key, const Latest& latest, int64_t now);
 
-  // The entity was erased: no search finds it at any (T, S), until it is applied anew. Its facts
-  // must have left the store. Commit thread. Looks at every row.
-  void Erase(std::string_view entity_key);
+  // The entity was erased: no search finds it at any (T, S), until it is applied anew, and no index
+  // file holds it. Its facts must have left the store. Commit thread. Looks at every row.
+  // UNAVAILABLE: the index file could not be deleted; searches do not find it all the same.
+  absl::Status Erase(std::string_view entity_key);
+
+  // Whether vectors of these entities may be applied, by the memory that live vectors need:
+  // RESOURCE_EXHAUSTED (VECTOR_BUDGET). Commit thread.
+  absl::Status CheckRoom(absl::Span<const std::string_view> entity_keys) const;
+
+  // The view changed, compatibly: its index parameters hold from the next graph on, its target
+  // recall at once.
+  void SetParameters(const IndexParameters& parameters);
+  // The field is searchable no more: its files go, now and for ever.
+  void Drop();
 
   // DEADLINE_EXCEEDED, CANCELLED, OUT_OF_RANGE, DATA_LOSS.
   absl::StatusOr<VectorAnswer> Search(const VectorQuery& query, const Call& call) const;
 
-  // Background: takes matured entities in, builds a graph when enough rows are fresh (>= 2,048 and
-  // >= 10 % of the live ones), rebuilds without dead rows when they are more than half.
-  // `applied_seq` is the newest published commit. False: nothing to do. Ends early when
-  // `cancelled`.
+  // Background: takes matured entities in; puts rows into the graph when enough are fresh (>= 2,048
+  // and >= 1/256 of all); builds it anew without dead rows when they are more than a quarter, or as
+  // requested; saves it. `applied_seq` is the newest published commit. False: nothing to do. Ends
+  // early when `cancelled`.
   bool Maintain(int64_t now, uint64_t applied_seq, absl::FunctionRef<bool()> cancelled);
+  // Background, at the end: saves what Maintain has not yet, if that is a matter of a second.
+  void SaveIfCheap();
+  // Makes the next Maintain build the graph anew.
+  void RequestRebuild();
 
   const View& view() const;
   size_t field() const;
@@ -100,6 +133,10 @@ class VectorCollection {
   uint64_t graph_vectors() const;
   uint64_t buffered_vectors() const;
   bool building() const;
+  // Looks at every row.
+  IndexDescription Describe() const;
+  // Live vectors of the graph that no walk reaches; follows every link.
+  uint64_t Reachability() const;
 
  private:
   struct State;

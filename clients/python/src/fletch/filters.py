@@ -81,9 +81,22 @@ class FieldRef:
         between = vector_pb2.Between(ref=self._ref, low=_value(self._ref, low), high=_value(self._ref, high))
         return Filter(vector_pb2.Filter(between=between))
 
+    def startswith(self, text: str) -> Filter:
+        """The field, a STRING, begins with `text`."""
+        return self._compare_text(vector_pb2.PREFIX, text)
+
+    def contains(self, text: str) -> Filter:
+        """`text` occurs in the field, a STRING."""
+        return self._compare_text(vector_pb2.CONTAINS, text)
+
     def is_null(self) -> Filter:
         """The field is null, missing or expired."""
         return Filter(vector_pb2.Filter(is_null=vector_pb2.IsNull(ref=self._ref)))
+
+    def _compare_text(self, op: vector_pb2.CompareOp, text: str) -> Filter:
+        if not isinstance(text, str):
+            raise bad_input(f"{self._ref}: only a text is looked for in a text, not a {type(text).__name__}", self._ref)
+        return self._compare(op, text)
 
     def _compare(self, op: vector_pb2.CompareOp, value: Scalar) -> Filter:
         comparison = vector_pb2.Comparison(ref=self._ref, op=op, value=_value(self._ref, value))
@@ -135,7 +148,16 @@ def _joined(kind: str, left: Filter, right: Filter) -> Filter:
     return Filter(result)
 
 
-_SIGNS = {"EQ": "==", "NE": "!=", "LT": "<", "LE": "<=", "GT": ">", "GE": ">="}
+_SIGNS = {
+    "EQ": "==",
+    "NE": "!=",
+    "LT": "<",
+    "LE": "<=",
+    "GT": ">",
+    "GE": ">=",
+    "PREFIX": "starts with",
+    "CONTAINS": "contains",
+}
 
 
 def _value_text(value: vector_pb2.Value) -> str:
