@@ -68,10 +68,14 @@ model() {
   step "model: literal" "$python" tests/model/literal_test.py
   step "model: random" "$python" tests/model/model_test.py "${budget[@]}"
   step "model: parity" "$python" tests/model/model_test.py --parity "${budget[@]}"
+  step "model: search" "$python" tests/model/search_model_test.py "${budget[@]}"
   step "model: duckdb" "$python" tests/model/duckdb_test.py
   step "model: feast faults" "$python" tests/model/feast_faults_test.py
 }
-crash() { step "crash" "$python" tests/crash/crash_test.py "${budget[@]}"; }
+crash() {
+  step "crash" "$python" tests/crash/crash_test.py "${budget[@]}"
+  step "crash: indexes" "$python" tests/crash/index_crash_test.py "${budget[@]}"
+}
 fuzz() { step "fuzz" "$python" tests/fuzz/wire_fuzz.py "${budget[@]}"; }
 e2e() {
   step "e2e: includes" "$python" tests/e2e/includes_test.py

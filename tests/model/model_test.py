@@ -46,6 +46,8 @@ def report(daemon: Daemon, world: World, questions: Questions) -> None:
     for m in questions.mismatches[:MAX_REPORTED]:
         print(f"\nMISMATCH in project {world.project}: {m.what}\n  entity {m.key}\n  expected {m.expected}\n"
               f"  got      {m.got}", flush=True)
+        if m.shrink:
+            print(m.shrink(daemon.stubs), flush=True)
         if m.view:
             for view in with_inputs(world, m.view):
                 facts = world.oracle.facts[view.name].get(m.key, [])

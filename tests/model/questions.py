@@ -22,6 +22,7 @@ class Mismatch:
     expected: Any
     got: Any
     cell: Optional[tuple] = None  # (field, as_of, known_at, context): what can be asked again
+    shrink: Optional[Callable[[Any], str]] = None  # with a daemon's stubs: says the smallest case
 
 
 class Role:

@@ -26,6 +26,7 @@ DRAWS = 10_000  # the field that filters of a chosen selectivity compare is unif
 TOP_K = 10
 SLACK = 0.02  # of a mean over some 100 searches, beside the target
 BUILD_SECONDS = 180
+MAX_REPORTED = 3
 _KEYS = [("thing", "STRING")]
 
 
@@ -275,8 +276,8 @@ def churn(daemon: Daemon, held: Collection, examiner: Examiner, rng: random.Rand
         daemon.start()
 
 
-def run(daemon: Daemon, rng: random.Random, vectors: int, rounds: int, over: Any) -> tuple[int, list[str]]:
-    """Returns how many searches were made and the problems; ends early when `over()`."""
+def run(daemon: Daemon, rng: random.Random, vectors: int, rounds: int, over: Any) -> list[str]:
+    """Returns the problems; ends early when `over()`."""
     held = Collection(rng, vectors + vectors // 10)
     spec.apply(daemon.stubs, PROJECT, held.object())
     held.write(daemon.stubs, np.arange(vectors))
@@ -295,4 +296,6 @@ def run(daemon: Daemon, rng: random.Random, vectors: int, rounds: int, over: Any
     text = examiner.verdict()
     print(f"search model: {vectors} vectors, {held.metric}, target {held.target}, {done} rounds, {examiner.searched} "
           f"searches {dict(examiner.strategies)}, recall {text}", flush=True)
-    return examiner.searched, examiner.problems
+    for problem in examiner.problems[:MAX_REPORTED]:
+        print(f"\nWRONG in the large collection: {problem[:3000]}", flush=True)
+    return examiner.problems

@@ -104,10 +104,8 @@ def main() -> int:
     with Daemon() as daemon:
         problems = small(daemon, rng, Budget(options))
         if not problems:
-            _, problems = search_large.run(daemon, rng, options.vectors, options.rounds,
-                                           lambda: whole is not None and time.monotonic() - begin > whole)
-    for problem in problems[:5]:
-        print(f"\nPROBLEM: {str(problem)[:3000]}", flush=True)
+            problems = search_large.run(daemon, rng, options.vectors, options.rounds,
+                                        lambda: whole is not None and time.monotonic() - begin > whole)
     print(f"search model: seed {options.seed}: {len(problems)} problems, {time.monotonic() - begin:.0f} s", flush=True)
     return 1 if problems else 0
 

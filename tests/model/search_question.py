@@ -8,6 +8,7 @@ from typing import Any, Optional
 
 import grpc
 
+from model.search_shrink import shrink
 from model.world import now
 from oracle.oracle import Key, View
 from oracle.search_oracle import Hit, Snapshot, best_of_groups
@@ -56,6 +57,12 @@ def condition(questions: Any, entity: str, depth: int = 0) -> tuple:
         return ("compare", ref, rng.choice(["PREFIX", "CONTAINS"]), _part_of(rng, text) if rng.random() < 0.6 else text)
     ops = ["EQ", "NE"] if field.type.name == "BOOL" else ["EQ", "NE", "LT", "LE", "GT", "GE"]
     return ("compare", ref, rng.choice(ops), _literal(rng, world, field.type))
+
+
+def _hits(answer: Any) -> list[Hit]:
+    columns = [wire.values_of(c.column, answer.hit_count) for c in answer.keys]
+    keys = list(zip(*columns)) if answer.hit_count else []
+    return list(zip(keys, answer.scores, answer.event_timestamps.micros, strict=True))
 
 
 class Ask:
@@ -202,9 +209,8 @@ class Ask:
         self.q._fail("search", self.request, error)
 
     def _check(self, answer: Any, counts: list[int], snapshot: Snapshot) -> None:
-        columns = [wire.values_of(c.column, answer.hit_count) for c in answer.keys]
-        keys = list(zip(*columns)) if answer.hit_count else []
-        got = list(zip(keys, answer.scores, answer.event_timestamps.micros, strict=True))
+        got = _hits(answer)
+        keys = [hit[0] for hit in got]
         begin = 0
         for i, count in enumerate(counts):
             if not self._check_one(i, got[begin:begin + count], snapshot):
@@ -215,30 +221,56 @@ class Ask:
             self.q._compare("search hydration", column, role, field, keys,
                             [(snapshot.as_of, snapshot.known_at)] * len(keys), [self.context] * len(keys), visible, True)
 
-    def _check_one(self, number: int, got: list[Hit], snapshot: Snapshot) -> bool:
+    def exact_answer(self, number: int, snapshot: Snapshot) -> Optional[tuple[list[Hit], list[Hit]]]:
+        """All that pass, best first, and what an exact search answers; None: the entity asked by has no vector."""
         request, view, field = self.request, self.view.name, self.field.name
         key = self.keys[number] if self.keys else None
         query = snapshot.vector(view, field, key) if key is not None else self.vectors[number]
         if query is None:
-            self.q._same(f"search by {key}, which has no visible vector", "NOT_FOUND", got)
-            return False
+            return None
         every = snapshot.search(view, field, query, self.condition, None if request.include_self else key,
                                 request.score_threshold if request.HasField("score_threshold") else None)
-        expected = every[:request.top_k]
-        if request.HasField("group_by"):
-            expected = best_of_groups(every, lambda k: self._group_of(k, snapshot), max(1, request.group_by.size),
-                                      request.top_k)
+        if not request.HasField("group_by"):
+            return every, every[:request.top_k]
+        return every, best_of_groups(every, lambda k: self._group_of(k, snapshot), max(1, request.group_by.size),
+                                     request.top_k)
+
+    def _check_one(self, number: int, got: list[Hit], snapshot: Snapshot) -> bool:
+        answer = self.exact_answer(number, snapshot)
+        if answer is None:
+            self.q._same(f"search by {self.keys[number]}, which has no visible vector", "NOT_FOUND", got)
+            return False
+        every, expected = answer
+        exact = self.request.params.exact
         self.q.asked += 1
         self.q.searched += 1
-        wrong = "" if got == expected else "the exact answer" if request.params.exact else self._why_wrong(
+        wrong = "" if got == expected else "the exact answer" if exact else self._why_wrong(
             got, every, expected, snapshot)
         if wrong:
-            self.q._same(f"search {number} of {request} key {key} {self.condition} as_of={snapshot.as_of} known_at="
-                         f"{snapshot.known_at}: not {wrong}; vectors {self._vectors_at(snapshot)}", expected, got)
-        elif not request.params.exact:
+            self.q._same(f"search {number} of {self.request} keys {self.keys} {self.condition} as_of={snapshot.as_of} "
+                         f"known_at={snapshot.known_at}: not {wrong}; vectors {self._vectors_at(snapshot)}", expected, got)
+            if exact:
+                self.q.mismatches[-1].shrink = lambda stubs: shrink(stubs, self, number, snapshot.as_of,
+                                                                    snapshot.known_at)
+        elif not exact:
             self.q.wanted += len(expected)
             self.q.found += len({h[0] for h in got} & {h[0] for h in expected})
         return not wrong
+
+    def again(self, stubs: Any, project: str, number: int, as_of: int, known_at: int) -> list[Hit]:
+        """The same search of a project that has this entity's views, without hydration."""
+        request = wire.vector.SearchRequest()
+        request.CopyFrom(self.request)
+        for name in ("features", "bindings", "request_context", "min_seq", "vector", "entity_key"):
+            request.ClearField(name)
+        request.project = project
+        request.as_of.CopyFrom(wire.times(as_of))
+        request.known_at.CopyFrom(wire.known_at(seq=known_at))
+        if self.keys:
+            self.q.world.key_columns(request.entity_key, self.view.entity, [self.keys[number]])
+        else:
+            request.vector.extend(self.vectors[number])
+        return _hits(stubs.vector.Search(request, timeout=30))
 
     def _why_wrong(self, got: list[Hit], every: list[Hit], expected: list[Hit], snapshot: Snapshot) -> str:
         """What an approximate answer is not. Any hits will do, in the order in which they stand among all."""

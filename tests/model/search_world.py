@@ -112,7 +112,8 @@ class SearchWorld(World):
         }[type_.name]()
 
     def _vector(self, dimension: int) -> tuple:
-        """Of few values, so that scores tie; or around one of three middles; or anywhere."""
+        """Of few values, so that scores tie; or around one of three middles; or of sums that show the order in which
+        they were added; or anywhere."""
         rng = self.rng
         roll = rng.random()
         if roll < 0.4:
@@ -120,6 +121,9 @@ class SearchWorld(World):
         elif roll < 0.7:
             middle = rng.randrange(3)
             vector = [(i + middle) % 3 - 1 + rng.uniform(-0.01, 0.01) for i in range(dimension)]
+        elif roll < 0.85:
+            large = 2.0**40 if self.scale <= 1 else 2.0**20
+            vector = [rng.choice([large, -large, rng.uniform(-1, 1)]) for _ in range(dimension)]
         else:
             vector = [rng.gauss(0, 1) for _ in range(dimension)]
         if not any(vector) and dimension not in self.with_zero:

@@ -16,7 +16,7 @@ from oracle.expressions import atoms
 from oracle.oracle import FORM_NAMES, RETRACTION, ROW, Fact, OnDemandView, Oracle, View, WindowView
 from support import spec, wire
 
-_numbers = itertools.count()
+numbers = itertools.count()
 
 
 Written = tuple[View, Fact]  # a fact of one of the views that are read
@@ -35,14 +35,14 @@ def replay(stubs: Any, views: list[View], key: tuple, facts: list[Written], cell
     got) when they differ. The commit asked at is the last one replayed that is not after the original's."""
     field, as_of, known_at, context = cell
     view = views[-1]
-    project = f"shrink{next(_numbers)}"
+    project = f"shrink{next(numbers)}"
     spec.apply(stubs, project, [spec.entity_object(view.entity, view.join_keys), *map(spec.view_object, views)])
     oracle = Oracle()
     for declared in views:
         oracle.add_view(declared)
     asked_at = 0
     for source, fact in facts:
-        seq = _write(stubs, project, source, key, fact)
+        seq = write_fact(stubs, project, source, key, fact)
         if fact.commit <= known_at:
             asked_at = seq
         oracle.add(source.name, key, Fact(fact.event_time, fact.tombstone, fact.event_key, seq, fact.form, fact.values))
@@ -69,7 +69,7 @@ def _key(columns: Any, names: list, values: tuple) -> None:
         wire.fill(columns[name], type_, [value])
 
 
-def _write(stubs: Any, project: str, view: View, key: tuple, fact: Fact) -> int:
+def write_fact(stubs: Any, project: str, view: View, key: tuple, fact: Fact) -> int:
     stamps = wire.times(fact.event_time)
     if fact.form == ROW:
         batch = wire.ingest.RowBatch(feature_view=view.name, row_count=1, event_timestamps=stamps)
