@@ -4,7 +4,8 @@
   search_model_test.py [--seed N] [--searches N] [--vectors N] [--rounds N] [--budget 60s]
 
 First `searches` random ones at random (T, K) in small projects, with restarts, damaged index files, erasures and rebuilds
-in between; then `rounds` of churn in a collection of `vectors`, whose graph is walked. A budget is halved between them.
+in between; then some seconds of searches beside writers; then `rounds` of churn in a collection of `vectors`, whose graph
+is walked. A budget is divided among them.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from model import search_large
+from model import search_large, search_race
 from model.model_test import report, wait_until_one_matures
 from model.search_world import Searches, SearchWorld, damage
 from model.writer import Writer
@@ -27,6 +28,7 @@ from support.daemon import Daemon
 
 ROUNDS_A_WORLD = 6
 ROUNDS_OF_LOAD = 20
+RACE_SECONDS = 6.0
 
 
 def disturb(daemon: Daemon, world: SearchWorld, rng: random.Random) -> None:
@@ -100,9 +102,11 @@ def main() -> int:
     begin = time.monotonic()
     whole = options.budget
     if whole is not None:
-        options.budget = whole / 2
+        options.budget = whole * 0.4
     with Daemon() as daemon:
         problems = small(daemon, rng, Budget(options))
+        if not problems:
+            problems = search_race.run(daemon, rng, RACE_SECONDS if whole is None else whole * 0.1)
         if not problems:
             problems = search_large.run(daemon, rng, options.vectors, options.rounds,
                                         lambda: whole is not None and time.monotonic() - begin > whole)
