@@ -89,9 +89,13 @@ def quotients(above: list[float], below: list[float]) -> list[float]:
     return [a / b for a, b in zip(above, below, strict=True)]
 
 
-def print_line(bar: str, what: str, value: float, at_most: float | None, detail: dict[str, Any]) -> None:
-    """A result, as report.cc's. `at_most` None: no bar is held against it."""
+def print_line(
+    bar: str, what: str, value: float, at_most: float | None, detail: dict[str, Any], at_least: float | None = None
+) -> None:
+    """A result, as report.cc's. Both bounds None: no bar is held against it."""
     line: dict[str, Any] = {"bar": bar, "what": what, "value": float(f"{value:.6g}"), "unit": "ratio"}
     if at_most is not None:
         line |= {"at_most": at_most, "holds": value <= at_most}
+    if at_least is not None:
+        line |= {"at_least": at_least, "holds": value >= at_least}
     print(json.dumps(line | {"detail": detail}, separators=(",", ":")), flush=True)

@@ -31,6 +31,8 @@ TempFolder::~TempFolder() {
 }
 
 Server::Server(const std::vector<std::string>& command, const std::string& port_file) {
+  std::filesystem::remove(port_file);  // a former run's
+  const auto begin = std::chrono::steady_clock::now();
   pid_ = fork();
   if (pid_ == 0) {
     const int log = open((port_file + ".log").c_str(), O_CREAT | O_WRONLY | O_TRUNC, 0600);
@@ -42,20 +44,28 @@ Server::Server(const std::vector<std::string>& command, const std::string& port_
     execv(argv[0], argv.data());
     _exit(127);
   }
-  for (int i = 0; i < 600; ++i) {
+  for (int i = 0; i < 12'000; ++i) {
     std::ifstream in(port_file);
-    if (std::getline(in, address_) && !address_.empty()) return;
+    if (std::getline(in, address_) && !address_.empty()) {
+      const auto now = std::chrono::steady_clock::now();
+      seconds_to_ready_ = std::chrono::duration<double>(now - begin).count();
+      return;
+    }
     if (waitpid(pid_, nullptr, WNOHANG) != 0) break;
-    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
   std::fprintf(stderr, "fletch-bench: %s did not become ready; its log is %s.log\n",
                command[0].c_str(), port_file.c_str());
   std::exit(1);
 }
 
-Server::~Server() {
-  kill(pid_, SIGTERM);
+Server::~Server() { End(SIGTERM); }
+
+void Server::End(int signal) {
+  if (pid_ < 0) return;
+  kill(pid_, signal);
   waitpid(pid_, nullptr, 0);
+  pid_ = -1;
 }
 
 double Server::CpuMicros() const {
@@ -75,6 +85,27 @@ double Server::ResidentBytes() const {
   double total = 0, resident = 0;
   in >> total >> resident;
   return resident * static_cast<double>(sysconf(_SC_PAGESIZE));
+}
+
+Memory Server::MemoryOf(const std::string& folder) const { return MemoryOfProcess(pid_, folder); }
+
+Memory MemoryOfProcess(pid_t pid, const std::string& folder) {
+  std::ifstream in("/proc/" + std::to_string(pid) + "/smaps");
+  Memory memory;
+  bool inside = false;
+  for (std::string line; std::getline(in, line);) {
+    std::istringstream fields(line);
+    std::string first;
+    double kib = 0;
+    fields >> first;
+    if (!first.empty() && first.back() != ':') {  // "from-to flags offset device inode path"
+      inside = line.find(folder) != std::string::npos;
+    } else if (fields >> kib) {
+      if (first == "Anonymous:") memory.anonymous += kib * 1024;
+      if (first == "Rss:" && inside) memory.mapped += kib * 1024;
+    }
+  }
+  return memory;
 }
 
 std::vector<std::string> FletchdCommand(const std::string& binary, const std::string& folder) {

@@ -57,10 +57,20 @@ Result& Result::Detail(const std::string& name, const std::vector<double>& value
   return *this;
 }
 
+Result& Result::Note(const std::string& name, const std::string& text) {
+  detail_.emplace_back(name, Quoted(text));
+  return *this;
+}
+
+Result& Result::Unit(const std::string& unit) {
+  unit_ = unit;
+  return *this;
+}
+
 void Result::Print() const {
   const double value = Median(ratios_);
   std::string line = "{\"bar\":" + Quoted(bar_) + ",\"what\":" + Quoted(what_) +
-                     ",\"value\":" + Number(value) + ",\"unit\":\"ratio\"";
+                     ",\"value\":" + Number(value) + ",\"unit\":" + Quoted(unit_);
   if (at_least_)
     line += ",\"at_least\":" + Number(*at_least_) +
             ",\"holds\":" + (value >= *at_least_ ? "true" : "false");
