@@ -1,100 +1,87 @@
 // SPDX-License-Identifier: Apache-2.0
-// A navigable small-world graph that never changes: floats and links of its nodes, and the walk
-// through them.
+// A navigable small-world graph that never changes, and the walk through it.
 #ifndef FLETCH_INDEX_GRAPH_H_
 #define FLETCH_INDEX_GRAPH_H_
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "base/mutex.h"
-#include "index/distance.h"
+#include "index/graph_data.h"
 
 namespace fletch {
 
-// What graph_builder makes and Graph takes over. Nodes are numbered from 0.
-struct GraphParts {
-  VectorMetric metric = VectorMetric::kL2;
-  size_t dimension = 0;
-  uint32_t row_limit = 0;  // rows before it were looked at
-  // Rows of equal floats share a node (many equal nodes would link to each other only, and a walk
-  // would end among them): node i is rows[row_start[i]] to before rows[row_start[i + 1]].
-  std::vector<uint32_t> row_start;
-  std::vector<uint32_t> rows;
-  std::vector<uint32_t> orphans;  // rows that should be nodes but that no walk would reach
-  std::vector<float> vectors;     // a node's floats, one after the other; unit length under COSINE
-  uint32_t entry = 0;             // where a walk begins, on the top level
-  int top_level = 0;
-  // Level 0: 1 + width words a node, the number of links and the links. Levels 1 and up: likewise,
-  // level after level, from upper_start[node] on.
-  size_t width0 = 0;
-  size_t upper_width = 0;
-  std::vector<uint32_t> links0;
-  std::vector<uint32_t> upper_start;
-  std::vector<uint32_t> upper_links;
+struct GraphCandidate {
+  float distance = 0;  // about graph_distance.h's to the node's vector
+  uint32_t node = 0;
+};
 
-  size_t node_count() const { return row_start.size() - 1; }
-  absl::Span<const uint32_t> Rows(uint32_t node) const {
-    return {&rows[row_start[node]], row_start[node + 1] - row_start[node]};
-  }
-  absl::Span<const uint32_t> Links(int level, uint32_t node) const {
-    const uint32_t* list =
-        level == 0
-            ? &links0[node * (1 + width0)]
-            : &upper_links[upper_start[node] + static_cast<size_t>(level - 1) * (1 + upper_width)];
-    return {list + 1, *list};
-  }
+struct GraphQuery {
+  absl::Span<const float> vector;
+  size_t ef = 64;  // candidates, at least 1
+  // Only nodes with a row of which this is true are candidates; the walk keeps to them. Unset:
+  // every node is, and nothing is asked (who knows a few rows to be dead leaves them out of what
+  // was found).
+  std::optional<absl::FunctionRef<bool(uint32_t row)>> accept = std::nullopt;
+  double selectivity = 1;  // estimated share of rows that `accept` passes
+  // A walk with `accept` that has compared so many vectors gives up, as comparing with all matches
+  // is cheaper. 0: the graph chooses.
+  size_t visit_limit = 0;
+  // Asked every some thousand vectors; an error ends the walk and is returned.
+  absl::FunctionRef<absl::Status()> check;
 };
 
 struct GraphWalk {
-  std::vector<uint32_t> rows;  // accepted, those of about the ef nearest nodes, in no order
-  size_t visited = 0;          // vectors compared
-  bool given_up = false;  // too few were accepted on too long a way: the rows are not the nearest
+  // The nearest nodes met, at most ef, nearest first. Their scores are computed in this order,
+  // until `distance` is more than `error` beyond that of the worst of the wanted hits: what follows
+  // is not nearer, but for one in a hundred or so.
+  std::vector<GraphCandidate> found;
+  float error = 0;
+  size_t visited = 0;  // vectors compared
+  // Too few were accepted on too long a way, or the accepted ones do not hang together: what was
+  // found need not be the nearest.
+  bool given_up = false;
 };
 
 // Immutable, thread-safe.
 class Graph {
  public:
-  // REQUIRES: at least one node.
-  explicit Graph(GraphParts parts);
+  // REQUIRES: at least one node; all offsets, links and lengths within bounds.
+  explicit Graph(GraphData data);
+  ~Graph();
 
-  uint32_t row_limit() const { return parts_.row_limit; }
-  size_t row_count() const { return parts_.rows.size(); }
-  const std::vector<uint32_t>& orphans() const { return parts_.orphans; }
+  const GraphData& data() const { return data_; }
+  uint32_t row_limit() const { return data_.row_limit; }
+  size_t row_count() const { return data_.rows.size(); }
+  size_t node_count() const { return data_.node_count(); }
+  absl::Span<const uint32_t> orphans() const { return data_.orphans; }
+  absl::Span<const uint32_t> Rows(uint32_t node) const {
+    const uint32_t start = data_.row_start[node];
+    return {&data_.rows[start], data_.row_start[node + 1] - start};
+  }
+  absl::Span<const uint32_t> Links(int level, uint32_t node) const;
 
-  // Nodes near `query`. Rows that `accept` refuses are walked through but not returned. An error of
-  // `check` ends it.
-  absl::StatusOr<GraphWalk> Walk(absl::Span<const float> query, size_t ef,
-                                 absl::FunctionRef<bool(uint32_t row)> accept,
-                                 absl::FunctionRef<absl::Status()> check) const;
+  absl::StatusOr<GraphWalk> Walk(const GraphQuery& query) const;
+
+  // Nodes that links of level 0 lead to from the entry.
+  std::vector<bool> Reached() const;
 
  private:
-  struct Near {
-    float distance;
-    uint32_t node;
-  };
-  // What one walk needs; kept for the next one.
-  struct Scratch {
-    std::vector<uint16_t> visited;  // == tag: visited by this walk
-    uint16_t tag = 0;
-    std::vector<Near> open;   // heap, nearest on top
-    std::vector<Near> found;  // heap, farthest on top
-    std::vector<uint32_t> fresh;
-    std::vector<float> query;  // normalised
-  };
+  struct Scratch;
   class Lease;
+  class Walker;
 
-  float Distance(const float* query, uint32_t node) const;
-  uint32_t Descend(const float* query, size_t* visited) const;
+  const char* Node(uint32_t node) const { return data_.nodes.data() + node * layout_.bytes; }
 
-  const GraphParts parts_;
-  float (*const sum_)(const float* a, const float* b, size_t d);
-  mutable Mutex mu_;
+  const GraphData data_;
+  const NodeLayout layout_;
+  mutable Mutex mu_;  // held while a scratch is taken or given back
   mutable std::vector<std::unique_ptr<Scratch>> pool_ ABSL_GUARDED_BY(mu_);
 };
 

@@ -3,6 +3,7 @@
 #ifndef FLETCH_INDEX_GRAPH_DATA_H_
 #define FLETCH_INDEX_GRAPH_DATA_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -10,6 +11,7 @@
 
 #include "absl/types/span.h"
 #include "index/distance.h"
+#include "index/kernels.h"
 
 namespace fletch {
 
@@ -28,8 +30,29 @@ enum class CodeKind : uint8_t {
 
 // What search effort bought when the graph was measured.
 struct EffortPoint {
-  double recall = 0;
+  double recall = 0;  // @10, of vectors that were not in the graph
   uint32_t ef = 0;
+};
+
+// The bytes of a node: its code; a float, the bias of its distance (quantizer.h); then
+// in words the number of links of level 0 and room for 2m of them. A code is read in whole blocks:
+// what is read after it is multiplied by zero.
+struct NodeLayout {
+  NodeLayout(CodeKind kind, size_t dimension, size_t m)
+      : bias(kind == CodeKind::kFloat ? dimension * sizeof(float) : RoundUp(dimension, 4)),
+        link_count(bias + sizeof(float)),
+        links(link_count + sizeof(uint32_t)),
+        bytes(RoundUp(std::max(links + 2 * m * sizeof(uint32_t),
+                               kind == CodeKind::kInt8 ? RoundUp(dimension, kCodeBlock) : 0),
+                      16)) {}
+
+  const size_t bias;  // offsets, multiples of 4
+  const size_t link_count;
+  const size_t links;
+  const size_t bytes;  // GraphData::node_bytes
+
+ private:
+  static size_t RoundUp(size_t n, size_t unit) { return (n + unit - 1) / unit * unit; }
 };
 
 // Numbers and bytes of one graph. Spans point into `owner`'s memory (vectors, or a mapped file).
@@ -45,15 +68,16 @@ struct GraphData {
   // kInt8: element i of a node is low[i] + step[i] * code.
   std::vector<float> low;
   std::vector<float> step;
-  size_t node_bytes = 0;            // graph.h says what a node holds
-  absl::Span<const char> nodes;     // node_count() * node_bytes
-  absl::Span<const uint32_t> row_start;  // node i is rows[row_start[i]] to before rows[row_start[i + 1]]
-  absl::Span<const uint32_t> rows;       // ascending within a node
-  absl::Span<const uint32_t> orphans;    // rows, ascending, that no walk would reach
+  size_t node_bytes = 0;         // NodeLayout's
+  absl::Span<const char> nodes;  // node_count() * node_bytes, begins at a multiple of 16
+  absl::Span<const uint32_t>
+      row_start;                    // node i is rows[row_start[i]] to before rows[row_start[i + 1]]
+  absl::Span<const uint32_t> rows;  // ascending within a node
+  absl::Span<const uint32_t> orphans;  // rows, ascending, that no walk would reach
   // Levels 1 and up: 1 + m words a level (the number of links, the links), from upper_start[node].
   absl::Span<const uint32_t> upper_start;
   absl::Span<const uint32_t> upper_links;
-  std::vector<EffortPoint> effort;  // ascending; empty: not measured
+  std::vector<EffortPoint> effort;  // both ascending; empty: not measured
   std::shared_ptr<const void> owner;
 
   size_t node_count() const { return row_start.empty() ? 0 : row_start.size() - 1; }
