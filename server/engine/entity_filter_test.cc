@@ -46,7 +46,6 @@ class World {
         store_(NewMemoryKvStore()),
         catalog_(OpenCatalog(store_.get())),
         online_(1 << 30),
-        clock_(&now_),
         indexes_(store_.get(), &online_, &clock_) {
     Refresh("indexed: true");
   }
@@ -200,14 +199,7 @@ class World {
   const std::unique_ptr<KvStore> store_;
   const std::unique_ptr<Catalog> catalog_;
   OnlineTable online_;
-  class WorldClock : public Clock {
-   public:
-    explicit WorldClock(const int64_t* now) : now_(now) {}
-    int64_t NowMicros() const override { return *now_; }
-
-   private:
-    const int64_t* const now_;
-  } clock_;
+  FakeClock clock_{1'000 * kSecond};
   FieldIndexes indexes_;
   std::map<std::pair<ViewId, std::string>, std::vector<Fact>> facts_;
   std::map<std::pair<ViewId, std::string>, Latest> latest_;
@@ -224,6 +216,7 @@ TEST(EntityFilterTest, IsEqualToAPlainLoopOverWhatIsVisible) {
   uint64_t checks = 0;
   for (int step = 0; step < 3000; ++step) {
     world.now_ += static_cast<int64_t>(random() % (kSecond / 2));
+    world.clock_.Set(world.now_);
     const uint64_t action = random() % 100;
     if (action < 2) {
       world.Erase();

@@ -13,6 +13,7 @@ namespace {
 // Changes that are looked at one by one by every listing, before the orders are merged anew.
 constexpr uint32_t kMinChanges = 1024;
 constexpr uint32_t kEntitiesPerChange = 256;
+constexpr uint32_t kSpareTexts = 1 << 16;        // some megabytes
 constexpr int64_t kMaturingMicros = 10'000'000;  // between two looks at facts in the future
 
 uint64_t WordOf(const RowView& row, size_t field, ValueType type, Dictionary* texts) {
@@ -203,11 +204,21 @@ bool FieldIndex::Maintain(int64_t now, absl::FunctionRef<bool()> cancelled) {
   return true;
 }
 
+bool FieldIndex::HasStaleTexts(const FieldOrders& orders) const {
+  for (size_t i = 0; i < fields_.size(); ++i) {
+    if (texts_[i] == nullptr) continue;
+    if (texts_[i]->size() > 2 * uint64_t{orders.fields[i].distinct_words()} + kSpareTexts)
+      return true;
+  }
+  return false;
+}
+
 void FieldIndex::RemakeOrders(int64_t now) {
   const std::shared_ptr<const FieldOrders> before = orders();
   const std::shared_ptr<FieldOrders> next = BeginOrders(now);
   // What changes from here on is in the list of `next`.
   FillOrders(before.get(), before == nullptr ? 0 : before->changed_count(), now, next.get());
+  is_stale_.store(HasStaleTexts(*next), std::memory_order_relaxed);
   MutexLock lock(&mu_);
   orders_ = next;
   next_orders_ = nullptr;

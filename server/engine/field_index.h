@@ -87,7 +87,11 @@ class FieldIndex {
   // Background: the same, however little has changed.
   void RemakeOrders(int64_t now);
 
-  const View& view() const { return *view_; }
+  // Whether most of the texts it keeps are no entity's any more, so that a new index would be much
+  // smaller.
+  bool is_stale() const { return is_stale_.load(std::memory_order_relaxed); }
+
+  const std::shared_ptr<const View>& view() const { return view_; }
   absl::Span<const size_t> fields() const { return fields_; }
   // The texts of fields()[slot]; nullptr unless it is a STRING.
   const Dictionary* texts(size_t slot) const { return texts_[slot].get(); }
@@ -112,6 +116,7 @@ class FieldIndex {
   void GrowTo(Ordinal entity);
   void NoteChange(Ordinal entity);
   std::shared_ptr<FieldOrders> BeginOrders(int64_t now);
+  bool HasStaleTexts(const FieldOrders& orders) const;
   void FillOrders(const FieldOrders* before, uint32_t before_changed, int64_t now,
                   FieldOrders* orders) const;
 
@@ -120,7 +125,8 @@ class FieldIndex {
   std::vector<std::unique_ptr<Dictionary>> texts_;
   ChunkedRows<Cell> cells_;
   std::atomic<uint32_t> count_{0};  // records that can be read
-  mutable Mutex mu_;                // held for some copies only
+  std::atomic<bool> is_stale_{false};
+  mutable Mutex mu_;  // held for some copies only
   std::shared_ptr<FieldOrders> orders_ ABSL_GUARDED_BY(mu_);
   std::shared_ptr<FieldOrders> next_orders_ ABSL_GUARDED_BY(mu_);  // being made
 };

@@ -5,7 +5,9 @@
 #include <utility>
 #include <vector>
 
+#include "base/log.h"
 #include "base/status.h"
+#include "base/strings.h"
 #include "storage/fact_store.h"
 
 namespace fletch {
@@ -56,13 +58,36 @@ absl::Status FieldIndexes::Refresh(const CatalogSnapshot& catalog) {
       after->insert(*found);
       continue;
     }
-    auto index = std::make_shared<FieldIndex>(view, std::move(fields));
-    RETURN_IF_ERROR(Fill(*view, Entities(view->schema.entity_id).get(), index.get()));
+    ASSIGN_OR_RETURN(std::shared_ptr<FieldIndex> index, Make(view, std::move(fields)));
     after->emplace(view->schema.view_id, std::move(index));
   }
   MutexLock lock(&mu_);
   map_ = std::move(after);
   return absl::OkStatus();
+}
+
+absl::StatusOr<std::shared_ptr<FieldIndex>> FieldIndexes::Make(std::shared_ptr<const View> view,
+                                                               std::vector<size_t> fields) {
+  auto index = std::make_shared<FieldIndex>(view, std::move(fields));
+  RETURN_IF_ERROR(Fill(*view, Entities(view->schema.entity_id).get(), index.get()));
+  return index;
+}
+
+// A new index in the place of one that keeps too many texts.
+void FieldIndexes::Renew(const FieldIndex& stale) {
+  const auto fields = stale.fields();
+  absl::StatusOr<std::shared_ptr<FieldIndex>> index =
+      Make(stale.view(), {fields.begin(), fields.end()});
+  if (!index.ok()) {
+    Log(LogLevel::kWarning, "a field index was not made anew; it goes on growing",
+        {{"view", stale.view()->schema.versioned_name()},
+         {"error", std::string(FromAbsl(index.status().message()))}});
+    return;
+  }
+  auto after = std::make_shared<Map>(*map());
+  (*after)[stale.view()->schema.view_id] = *std::move(index);
+  MutexLock lock(&mu_);
+  map_ = std::move(after);
 }
 
 absl::Status FieldIndexes::Fill(const View& view, EntityDictionary* entities,
@@ -92,13 +117,14 @@ void FieldIndexes::Apply(const View& view, std::string_view entity_key, const On
   const auto found = current->find(view.schema.view_id);
   if (found == current->end()) return;
   found->second->Apply(Entities(view.schema.entity_id)->Add(entity_key), slot);
+  if (found->second->is_stale()) Renew(*found->second);
 }
 
 void FieldIndexes::Erase(EntityId entity_id, std::string_view entity_key) {
   const std::optional<Ordinal> entity = Entities(entity_id)->Find(entity_key);
   if (!entity.has_value()) return;
   for (const auto& [view_id, index] : *map()) {
-    if (index->view().schema.entity_id == entity_id) index->Erase(*entity);
+    if (index->view()->schema.entity_id == entity_id) index->Erase(*entity);
   }
 }
 

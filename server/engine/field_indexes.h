@@ -10,8 +10,10 @@
 #include <memory>
 #include <string_view>
 #include <thread>
+#include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "base/clock.h"
 #include "base/mutex.h"
 #include "server/engine/catalog.h"
@@ -34,7 +36,7 @@ class FieldIndexes {
   // Makes what the catalog declares and is missing, filled from the latest rows (about 0.3 µs each
   // from the online table), and drops what it does not.
   absl::Status Refresh(const CatalogSnapshot& catalog);
-  // An entity's latest changed. `slot.row` may be without vectors.
+  // An entity's latest changed; the online table has it already. `slot.row` may be without vectors.
   void Apply(const View& view, std::string_view entity_key, const OnlineSlot& slot);
   // An entity was erased: it passes for one that never was.
   void Erase(EntityId entity_id, std::string_view entity_key);
@@ -56,6 +58,9 @@ class FieldIndexes {
  private:
   using Map = std::map<ViewId, std::shared_ptr<FieldIndex>>;
   absl::Status Fill(const View& view, EntityDictionary* entities, FieldIndex* index) const;
+  absl::StatusOr<std::shared_ptr<FieldIndex>> Make(std::shared_ptr<const View> view,
+                                                   std::vector<size_t> fields);
+  void Renew(const FieldIndex& stale);
   std::shared_ptr<const Map> map() const;
   void Run();
 

@@ -35,6 +35,7 @@ class FieldOrder {
   FieldOrder Merge(absl::FunctionRef<bool(Ordinal)> changed, std::vector<Entry> fresh) const;
 
   uint32_t size() const { return static_cast<uint32_t>(entities_.size()); }
+  uint32_t distinct_words() const { return static_cast<uint32_t>(words_.size()); }
   // How many entities come first of whose words `before` is true. REQUIRES: true of all words up to
   // some place and of none after it.
   uint32_t CountWhile(absl::FunctionRef<bool(uint64_t word)> before) const;
