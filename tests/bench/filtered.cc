@@ -26,7 +26,10 @@ const std::vector<double> kQuickSelectivities = {0.5, 0.1, 0.01};
 // A row passes when low <= field < high. Every field is a permutation of the row numbers.
 struct Range {
   std::string field;
+  const std::vector<int64_t>* values;
   int64_t low, high;
+
+  bool Passes(size_t row) const { return (*values)[row] >= low && (*values)[row] < high; }
 };
 
 enum class Kind { kRandom, kNear, kFar };
@@ -105,12 +108,17 @@ class FilterBench {
   }
 
  private:
-  Range RangeOf(Kind kind, double selectivity, size_t query) const {
+  // Of each query.
+  std::vector<Range> RangesOf(Kind kind, double selectivity) const {
     const int64_t count = static_cast<int64_t>(world_.rows.count());
     const int64_t matches = static_cast<int64_t>(selectivity * static_cast<double>(count) + 0.5);
-    if (kind == Kind::kRandom) return {"shuffled", 0, matches};
-    const std::string field = AnchorField(query % kAnchors);
-    return kind == Kind::kNear ? Range{field, 0, matches} : Range{field, count - matches, count};
+    std::vector<Range> ranges;
+    for (size_t q = 0; q < world_.queries.count(); ++q) {
+      const std::string field = kind == Kind::kRandom ? "shuffled" : AnchorField(q % kAnchors);
+      const int64_t low = kind == Kind::kFar ? count - matches : 0;
+      ranges.push_back({field, &world_.fields.at(field), low, low + matches});
+    }
+    return ranges;
   }
 
   static void SetFilter(const Range& range, v1::SearchRequest* request) {
@@ -127,15 +135,13 @@ class FilterBench {
   }
 
   // The median query's time to score the matches, listed beforehand, in process.
-  double ScanMicros(Kind kind, double selectivity) const {
+  double ScanMicros(const std::vector<Range>& ranges) const {
     std::vector<double> micros;
     std::vector<float> scores(world_.rows.count());
     for (size_t q = 0; q < std::min<size_t>(world_.queries.count(), 20); ++q) {
-      const Range range = RangeOf(kind, selectivity, q);
-      const auto& values = world_.fields.at(range.field);
       std::vector<uint32_t> matches;
-      for (uint32_t i = 0; i < values.size(); ++i) {
-        if (values[i] >= range.low && values[i] < range.high) matches.push_back(i);
+      for (uint32_t i = 0; i < scores.size(); ++i) {
+        if (ranges[q].Passes(i)) matches.push_back(i);
       }
       micros.push_back(1e6 * ThreadCpuSeconds([&] {
                          ScanListed(world_.rows.values.data(), matches.data(), matches.size(),
@@ -146,15 +152,11 @@ class FilterBench {
   }
 
   void Report(Kind kind, const char* kind_name, double selectivity) {
-    auto with = [&](size_t q, v1::SearchRequest* request) {
-      SetFilter(RangeOf(kind, selectivity, q), request);
-    };
+    const std::vector<Range> ranges = RangesOf(kind, selectivity);
+    auto with = [&](size_t q, v1::SearchRequest* request) { SetFilter(ranges[q], request); };
     const Neighbours truth =
-        NearestRows(world_.rows, world_.queries, kTopK, [&](size_t q, size_t row) {
-          const Range range = RangeOf(kind, selectivity, q);
-          const int64_t value = world_.fields.at(range.field)[row];
-          return value >= range.low && value < range.high;
-        });
+        NearestRows(world_.rows, world_.queries, kTopK,
+                    [&](size_t q, size_t row) { return ranges[q].Passes(row); });
     const Neighbours found = client_.SearchAll(world_.queries, with);
     size_t short_answers = 0;
     for (size_t q = 0; q < truth.size(); ++q) short_answers += found[q].size() < truth[q].size();
@@ -166,7 +168,7 @@ class FilterBench {
     for (int i = 0; i < options_.repeats; ++i) {
       const LoadResult ours = Timed(client_, with), plain = Timed(client_, {});
       overhead.push_back(Timed(tiny_, {}).p50_micros);
-      scan.push_back(ScanMicros(kind, selectivity));
+      scan.push_back(ScanMicros(ranges));
       ratios.push_back(ours.p50_micros /
                        std::min(overhead.back() + scan.back(), plain.p50_micros / selectivity));
       over_unfiltered.push_back(ours.p50_micros / plain.p50_micros);
