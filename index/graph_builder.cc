@@ -151,6 +151,7 @@ class GraphBuilder::State {
  private:
   size_t node_count() const { return hnsw_.cur_element_count; }
   void Reserve(size_t nodes);
+  void TakeFloats(uint32_t node, absl::Span<const uint32_t> rows, VectorOfRow vector);
   void AddRow(uint32_t row, absl::Span<const float> floats);
   void Measure(std::vector<std::vector<float>> probes);
   void LearnCodes(bool trimmed);
@@ -178,7 +179,8 @@ class GraphBuilder::State {
   CodeRanges ranges_;
   double usual_residual_ = 0;
   std::vector<EffortPoint> effort_;
-  std::vector<uint32_t> far_nodes_;  // of which the code says too little
+  std::vector<uint32_t> far_nodes_;    // of which the code says too little
+  std::vector<uint32_t> blank_nodes_;  // that came without floats: their codes are not kept
   // The last snapshot: its nodes hold the codes of the first coded_nodes_ nodes.
   std::shared_ptr<const void> coded_owner_;
   const char* coded_ = nullptr;
@@ -189,6 +191,18 @@ void GraphBuilder::State::Reserve(size_t nodes) {
   const size_t needed = node_count() + nodes;
   if (needed <= hnsw_.max_elements_) return;
   hnsw_.resizeIndex(std::max(needed, node_count() == 0 ? 0 : needed + needed / 8));
+}
+
+// Floats of the first row that has some.
+void GraphBuilder::State::TakeFloats(uint32_t node, absl::Span<const uint32_t> rows,
+                                     VectorOfRow vector) {
+  for (const uint32_t row : rows) {
+    const absl::Span<const float> floats = vector(row);
+    if (std::all_of(floats.begin(), floats.end(), [](float x) { return x == 0; })) continue;
+    WriteGraphVector(metric_, floats, reinterpret_cast<float*>(hnsw_.getDataByInternalId(node)));
+    return;
+  }
+  blank_nodes_.push_back(node);
 }
 
 void GraphBuilder::State::Resume(const std::shared_ptr<const Graph>& graph, VectorOfRow vector) {
@@ -203,9 +217,7 @@ void GraphBuilder::State::Resume(const std::shared_ptr<const Graph>& graph, Vect
       node_of_.push_back(node);
     }
     hnsw_.setExternalLabel(node, node);
-    const absl::Span<const float> floats = vector(rows[0]);
-    auto* const own = reinterpret_cast<float*>(hnsw_.getDataByInternalId(node));
-    if (!floats.empty()) WriteGraphVector(metric_, floats, own);
+    TakeFloats(node, rows, vector);
     const size_t words = (node + 1 < count ? data.upper_start[node + 1] : data.upper_links.size()) -
                          data.upper_start[node];
     const int levels = static_cast<int>(words / (1 + parameters_.m));
@@ -417,7 +429,8 @@ void GraphBuilder::State::WriteCode(uint32_t node, const NodeLayout& layout, cha
 void GraphBuilder::State::WriteNodes(const NodeLayout& layout, Snapshot* out) {
   for (uint32_t node = 0; node < node_count(); ++node) {
     char* const at = out->nodes.data() + node * layout.bytes;
-    if (node < coded_nodes_) {
+    if (node < coded_nodes_ &&
+        !std::binary_search(blank_nodes_.begin(), blank_nodes_.end(), node)) {
       std::memcpy(at, coded_ + node * layout.bytes, layout.link_count);
     } else {
       std::memset(at, 0, layout.link_count);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <optional>
 #include <random>
 #include <set>
 #include <vector>
@@ -51,8 +52,11 @@ struct Ask {
   size_t top_k = 10;
   size_t ef = 0;
   bool exact = false;
+  bool unfiltered = true;
   bool accept_is_dear = false;
   double selectivity = 1;
+  std::optional<float> threshold = {};
+  std::optional<std::vector<RowId>> listed = {};
   std::function<bool(RowId)> accept = [](RowId) { return true; };
   std::function<absl::Status()> check = [] { return absl::OkStatus(); };
 };
@@ -60,15 +64,20 @@ struct Ask {
 inline absl::StatusOr<IndexAnswer> SearchIndex(const VectorIndex& index,
                                                const std::vector<float>& query, const Ask& ask) {
   const auto greater_row_first = [](RowId a, RowId b) { return a > b; };
-  return index.Search({.vector = query,
-                       .top_k = ask.top_k,
-                       .ef = ask.ef,
-                       .exact = ask.exact,
-                       .accept = ask.accept,
-                       .accept_is_dear = ask.accept_is_dear,
-                       .tie_before = greater_row_first,
-                       .selectivity = ask.selectivity,
-                       .check = ask.check});
+  const auto rows = [&ask] { return ask.listed; };
+  IndexQuery asked{.vector = query,
+                   .top_k = ask.top_k,
+                   .ef = ask.ef,
+                   .exact = ask.exact,
+                   .threshold = ask.threshold,
+                   .accept = ask.accept,
+                   .unfiltered = ask.unfiltered,
+                   .accept_is_dear = ask.accept_is_dear,
+                   .tie_before = greater_row_first,
+                   .selectivity = ask.selectivity,
+                   .check = ask.check};
+  if (ask.listed.has_value()) asked.listing.emplace(IndexQuery::Listing{ask.listed->size(), rows});
+  return index.Search(asked);
 }
 
 // Share of `wanted` that `found` has.

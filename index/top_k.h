@@ -34,6 +34,8 @@ class TopK {
     std::push_heap(heap_.begin(), heap_.end(), before);
   }
   size_t size() const { return heap_.size(); }
+  // REQUIRES: size() > 0.
+  const Hit& worst() const { return heap_.front(); }
   // Best first.
   std::vector<Hit> Take() {
     std::sort(heap_.begin(), heap_.end(),

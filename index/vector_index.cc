@@ -2,164 +2,231 @@
 #include "index/vector_index.h"
 
 #include <algorithm>
-#include <functional>
-#include <optional>
+#include <atomic>
 #include <utility>
 
 #include "base/mutex.h"
 #include "base/status.h"
-#include "index/exact_buffer.h"
 #include "index/graph.h"
 #include "index/graph_builder.h"
-#include "index/top_k.h"
+#include "index/graph_distance.h"
+#include "index/graph_effort.h"
+#include "index/planner.h"
+#include "index/row_scan.h"
+#include "index/row_store.h"
 
 namespace fletch {
 namespace {
 
-constexpr size_t kRowsPerCheck = 4096;  // under 1 ms at 100-d
-// Recall@10 above .95 on all data we tried. An inner product is no distance: its graphs take longer
-// ways.
-constexpr size_t kDefaultEf = 128;
-constexpr size_t kDefaultEfDot = 384;
+constexpr size_t kCandidatesAhead = 4;  // rows fetched while others are scored
+constexpr size_t kBytesAhead = 1024;    // of each
+// A walk that asks of what it found keeps so many times the candidates at most.
+constexpr double kMinUnfilteredShare = 0.5;
+
+std::shared_ptr<const Graph> GraphOf(const std::shared_ptr<GraphFile>& file) {
+  GraphData data = file->graph();
+  data.owner = file;
+  return std::make_shared<const Graph>(std::move(data));
+}
+
+RowStore::Saved RowsOf(const std::shared_ptr<GraphFile>& file) {
+  RowStore::Saved saved = file->rows();
+  saved.owner = file;
+  return saved;
+}
 
 }  // namespace
 
 struct VectorIndex::State {
-  State(VectorMetric m, size_t d) : metric(m), dimension(d), buffer(m, d) {}
+  explicit State(const IndexOptions& o) : options(o), rows(o.metric, o.dimension, o.folder) {}
+  State(const IndexOptions& o, const std::shared_ptr<GraphFile>& file)
+      : options(o), rows(o.metric, o.dimension, o.folder, RowsOf(file)), graph(GraphOf(file)) {}
 
   std::shared_ptr<const Graph> TakeGraph() const {
     MutexLock lock(&mu);
     return graph;
   }
+  absl::Status Extend(const std::vector<RowId>& fresh, uint32_t row_limit,
+                      const std::shared_ptr<const Graph>& before,
+                      absl::FunctionRef<bool()> cancelled,
+                      absl::FunctionRef<void(double)> progress);
+  size_t ChooseEffort(const Graph& walked, const IndexQuery& query) const;
+  absl::StatusOr<bool> SearchGraph(const Graph& walked, const IndexQuery& query,
+                                   const SearchPlan& plan, uint32_t row_count, RowScan* scan,
+                                   IndexAnswer* answer) const;
+  void ScoreCandidates(const Graph& walked, const GraphWalk& walk, const IndexQuery& query,
+                       RowScan* scan, IndexAnswer* answer) const;
 
-  const VectorMetric metric;
-  const size_t dimension;
-  ExactBuffer buffer;
+  const IndexOptions options;
+  RowStore rows;
   mutable Mutex mu;  // held for the copy of a pointer only
   std::shared_ptr<const Graph> graph ABSL_GUARDED_BY(mu);
+  // The builder's.
+  std::unique_ptr<GraphBuilder> builder;
+  std::atomic<size_t> builder_bytes{0};
 };
 
-namespace {
+VectorIndex::VectorIndex(const IndexOptions& options) : state_(std::make_unique<State>(options)) {}
 
-// One search over the rows of a buffer.
-class Scan {
- public:
-  Scan(VectorMetric metric, const ExactBuffer& buffer, const IndexQuery& query)
-      : buffer_(buffer),
-        query_(query),
-        scorer_(metric, query.vector),
-        tie_before_([&query](const IndexHit& a, const IndexHit& b) {
-          return query.tie_before(a.row, b.row);
-        }),
-        metric_(metric) {
-    Restart();
-  }
-
-  void Restart() { best_.emplace(metric_, query_.top_k, tie_before_); }
-
-  // Compares one row that is known to be accepted.
-  void OfferAccepted(RowId row) {
-    const IndexHit hit{row, buffer_.Score(scorer_, row)};
-    if (best_->WouldEnter(hit)) best_->Add(hit);
-  }
-  // A cheap predicate is asked before the distance is computed, a dear one only about rows that are
-  // near enough.
-  void Offer(RowId row) {
-    if (!query_.accept_is_dear && !query_.accept(row)) return;
-    const IndexHit hit{row, buffer_.Score(scorer_, row)};
-    ++compared_;
-    if (!best_->WouldEnter(hit)) return;
-    if (query_.accept_is_dear && !query_.accept(row)) return;
-    best_->Add(hit);
-  }
-  absl::Status OfferRange(RowId begin, RowId end) {
-    for (RowId row = begin; row < end; ++row) {
-      if ((row - begin) % kRowsPerCheck == 0) RETURN_IF_ERROR(query_.check());
-      Offer(row);
-    }
-    return query_.check();
-  }
-
-  size_t hit_count() const { return best_->size(); }
-  size_t compared() const { return compared_; }
-  std::vector<IndexHit> Take() { return best_->Take(); }
-
- private:
-  const ExactBuffer& buffer_;
-  const IndexQuery& query_;
-  const Scorer scorer_;
-  const std::function<bool(const IndexHit&, const IndexHit&)> tie_before_;
-  const VectorMetric metric_;
-  std::optional<TopK<IndexHit>> best_;
-  size_t compared_ = 0;
-};
-
-size_t ChooseEf(VectorMetric metric, const IndexQuery& query) {
-  const size_t least = metric == VectorMetric::kDot ? kDefaultEfDot : kDefaultEf;
-  const size_t wanted = query.ef > 0 ? query.ef : std::max(least, query.top_k + query.top_k / 2);
-  return std::max(wanted, query.top_k);
-}
-
-// Hits from the graph and from the rows outside it. False: the graph could not give the nearest.
-absl::StatusOr<bool> SearchGraph(VectorMetric metric, const Graph& graph, const IndexQuery& query,
-                                 uint32_t row_count, Scan* scan, IndexAnswer* answer) {
-  ASSIGN_OR_RETURN(GraphWalk walk,
-                   graph.Walk(query.vector, ChooseEf(metric, query), query.accept, query.check));
-  answer->visited += walk.visited;
-  if (walk.given_up) return false;
-  const std::vector<uint32_t>& orphans = graph.orphans();
-  for (const RowId row : walk.rows) {
-    if (!std::binary_search(orphans.begin(), orphans.end(), row)) scan->OfferAccepted(row);
-  }
-  for (const RowId row : orphans) scan->Offer(row);
-  RETURN_IF_ERROR(scan->OfferRange(graph.row_limit(), row_count));
-  return scan->hit_count() == query.top_k;
-}
-
-}  // namespace
-
-VectorIndex::VectorIndex(VectorMetric metric, size_t dimension)
-    : state_(std::make_unique<State>(metric, dimension)) {}
+VectorIndex::VectorIndex(const IndexOptions& options, std::shared_ptr<GraphFile> file)
+    : state_(std::make_unique<State>(options, file)) {}
 
 VectorIndex::~VectorIndex() = default;
 
-RowId VectorIndex::Add(absl::Span<const float> vector) { return state_->buffer.Add(vector); }
+const IndexOptions& VectorIndex::options() const { return state_->options; }
 
-size_t VectorIndex::row_count() const { return state_->buffer.row_count(); }
+RowId VectorIndex::Add(absl::Span<const float> vector) { return state_->rows.Add(vector); }
 
-absl::Span<const float> VectorIndex::vector(RowId row) const { return state_->buffer.vector(row); }
+void VectorIndex::Blank(RowId row) { state_->rows.Blank(row); }
 
-absl::Status VectorIndex::BuildGraph(absl::FunctionRef<bool(RowId)> live,
-                                     absl::FunctionRef<bool()> cancelled) {
-  const ExactBuffer& buffer = state_->buffer;
-  const uint32_t row_limit = buffer.row_count();
-  std::vector<uint32_t> rows;
-  for (RowId row = 0; row < row_limit; ++row) {
-    if (live(row)) rows.push_back(row);
+size_t VectorIndex::row_count() const { return state_->rows.row_count(); }
+
+absl::Span<const float> VectorIndex::vector(RowId row) const { return state_->rows.vector(row); }
+
+absl::Status VectorIndex::State::Extend(const std::vector<RowId>& fresh, uint32_t row_limit,
+                                        const std::shared_ptr<const Graph>& before,
+                                        absl::FunctionRef<bool()> cancelled,
+                                        absl::FunctionRef<void(double)> progress) {
+  const auto vector = [this](RowId row) { return rows.vector(row); };
+  if (!builder) {
+    builder = std::make_unique<GraphBuilder>(options.metric, options.dimension, options.parameters);
+    if (before) RETURN_IF_ERROR(builder->Resume(before, vector));
   }
-  std::shared_ptr<const Graph> graph;
-  if (!rows.empty()) {
-    ASSIGN_OR_RETURN(GraphParts parts,
-                     BuildGraphParts(
-                         state_->metric, state_->dimension, GraphParameters{}, rows,
-                         [&buffer](uint32_t row) { return buffer.vector(row); }, cancelled));
-    parts.row_limit = row_limit;
-    graph = std::make_shared<const Graph>(std::move(parts));
-  }
+  RETURN_IF_ERROR(builder->Add(fresh, vector, cancelled, progress));
+  ASSIGN_OR_RETURN(GraphData data, builder->Take(row_limit, cancelled));
+  builder_bytes = builder->bytes();
+  auto after = std::make_shared<const Graph>(std::move(data));
   // The old graph, if this was its last holder, is freed after the lock.
-  MutexLock lock(&state_->mu);
-  state_->graph.swap(graph);
+  MutexLock lock(&mu);
+  graph.swap(after);
   return absl::OkStatus();
 }
 
-size_t VectorIndex::graph_rows() const {
-  const std::shared_ptr<const Graph> graph = state_->TakeGraph();
-  return graph ? graph->row_count() : 0;
+absl::Status VectorIndex::ExtendGraph(absl::FunctionRef<bool(RowId)> live,
+                                      absl::FunctionRef<bool()> cancelled,
+                                      absl::FunctionRef<void(double)> progress) {
+  const uint32_t row_limit = state_->rows.row_count();
+  const std::shared_ptr<const Graph> before = state_->TakeGraph();
+  std::vector<RowId> fresh;
+  for (RowId row = before ? before->row_limit() : 0; row < row_limit; ++row) {
+    if (live(row)) fresh.push_back(row);
+  }
+  if (fresh.empty() && !before) return absl::OkStatus();
+  const absl::Status status = state_->Extend(fresh, row_limit, before, cancelled, progress);
+  if (!status.ok()) ForgetBuilder();
+  return status;
 }
 
-size_t VectorIndex::buffered_rows() const {
+void VectorIndex::ForgetBuilder() {
+  state_->builder.reset();
+  state_->builder_bytes = 0;
+}
+
+bool VectorIndex::has_builder() const { return state_->builder != nullptr; }
+
+absl::Status VectorIndex::Save(const std::string& path, uint64_t commit_seq,
+                               absl::FunctionRef<std::string(RowId)> label,
+                               absl::FunctionRef<bool()> cancelled) const {
   const std::shared_ptr<const Graph> graph = state_->TakeGraph();
-  return row_count() - (graph ? graph->row_limit() : 0);
+  if (!graph) return FailedPrecondition("NO_GRAPH", "there is no graph to be saved yet");
+  const auto bytes = [&](RowId row) {
+    return label(row).empty() ? absl::Span<const char>() : state_->rows.bytes(row);
+  };
+  return WriteGraphFile(path, graph->data(),
+                        {.commit_seq = commit_seq, .bytes = bytes, .label = label}, cancelled);
+}
+
+size_t VectorIndex::graph_row_limit() const {
+  const std::shared_ptr<const Graph> graph = state_->TakeGraph();
+  return graph ? graph->row_limit() : 0;
+}
+
+IndexFigures VectorIndex::figures() const {
+  IndexFigures figures;
+  const std::shared_ptr<const Graph> graph = state_->TakeGraph();
+  figures.rows = row_count();
+  figures.buffered_rows = figures.rows;
+  figures.builder_bytes = state_->builder_bytes;
+  figures.row_file_bytes = state_->rows.file_bytes();
+  figures.row_memory_bytes = state_->rows.memory_bytes();
+  figures.warning = state_->rows.warning();
+  if (!graph) return figures;
+  const GraphData& data = graph->data();
+  figures.graph_rows = graph->row_count();
+  figures.buffered_rows -= graph->row_limit();
+  figures.orphans = data.orphans.size();
+  figures.graph_bytes =
+      data.nodes.size() +
+      sizeof(uint32_t) * (data.row_start.size() + data.rows.size() + data.orphans.size() +
+                          data.upper_start.size() + data.upper_links.size());
+  figures.code = data.code;
+  figures.effort = data.effort;
+  return figures;
+}
+
+size_t VectorIndex::CountUnreachable(absl::FunctionRef<bool(RowId)> live) const {
+  const std::shared_ptr<const Graph> graph = state_->TakeGraph();
+  if (!graph) return 0;
+  const std::vector<bool> reached = graph->Reached();
+  size_t unreachable = 0;
+  for (uint32_t node = 0; node < graph->node_count(); ++node) {
+    if (reached[node]) continue;
+    for (const RowId row : graph->Rows(node)) unreachable += live(row) ? 1 : 0;
+  }
+  return unreachable;
+}
+
+// Nearest first, until what follows cannot matter.
+void VectorIndex::State::ScoreCandidates(const Graph& walked, const GraphWalk& walk,
+                                         const IndexQuery& query, RowScan* scan,
+                                         IndexAnswer* answer) const {
+  const absl::Span<const uint32_t> orphans = walked.orphans();
+  const size_t most = query.rescore > 0 ? std::max(query.rescore, query.top_k) : walk.found.size();
+  for (size_t i = 0; i < walk.found.size() && answer->rescored < most; ++i) {
+    const GraphCandidate& candidate = walk.found[i];
+    if (scan->full() &&
+        candidate.distance > DistanceOfScore(options.metric, scan->worst().score) + walk.error) {
+      break;
+    }
+    if (i + kCandidatesAhead < walk.found.size()) {
+      rows.Prefetch(walked.Rows(walk.found[i + kCandidatesAhead].node)[0], kBytesAhead);
+    }
+    ++answer->rescored;
+    for (const RowId row : walked.Rows(candidate.node)) {
+      if (!std::binary_search(orphans.begin(), orphans.end(), row)) scan->Offer(row);
+    }
+  }
+}
+
+size_t VectorIndex::State::ChooseEffort(const Graph& walked, const IndexQuery& query) const {
+  const double recall = query.target_recall > 0 ? query.target_recall : options.target_recall;
+  size_t ef = query.ef > 0 ? query.ef : ChooseEf(walked.data().effort, recall, query.top_k);
+  ef = std::max(ef, query.top_k);
+  if (!query.unfiltered) return ef;
+  return static_cast<size_t>(static_cast<double>(ef) /
+                             std::max(query.selectivity, kMinUnfilteredShare));
+}
+
+// False: the graph could not give what an exact search would.
+absl::StatusOr<bool> VectorIndex::State::SearchGraph(const Graph& walked, const IndexQuery& query,
+                                                     const SearchPlan& plan, uint32_t row_count,
+                                                     RowScan* scan, IndexAnswer* answer) const {
+  const auto accept = plan.strategy == SearchStrategy::kGraph
+                          ? std::optional<absl::FunctionRef<bool(RowId)>>()
+                          : std::make_optional(query.accept);
+  ASSIGN_OR_RETURN(const GraphWalk walk, walked.Walk({.vector = query.vector,
+                                                      .ef = answer->ef,
+                                                      .accept = accept,
+                                                      .selectivity = query.selectivity,
+                                                      .visit_limit = plan.visit_limit,
+                                                      .check = query.check}));
+  answer->visited += walk.visited;
+  if (walk.given_up) return false;
+  // First what must be compared anyway: then fewer of the candidates can matter.
+  RETURN_IF_ERROR(scan->OfferList(walked.orphans()));
+  RETURN_IF_ERROR(scan->OfferRange(walked.row_limit(), row_count));
+  ScoreCandidates(walked, walk, query, scan, answer);
+  return scan->full() || scan->beyond_threshold() > 0;
 }
 
 absl::StatusOr<IndexAnswer> VectorIndex::Search(const IndexQuery& query) const {
@@ -167,22 +234,36 @@ absl::StatusOr<IndexAnswer> VectorIndex::Search(const IndexQuery& query) const {
   if (query.top_k == 0) return answer;
   // The graph first: then all its rows are within the count.
   const std::shared_ptr<const Graph> graph = state_->TakeGraph();
-  const uint32_t row_count = state_->buffer.row_count();
-  Scan scan(state_->metric, state_->buffer, query);
-  bool exact = query.exact || !graph || query.selectivity < kExactSelectivity;
-  if (!exact) {
-    ASSIGN_OR_RETURN(const bool complete,
-                     SearchGraph(state_->metric, *graph, query, row_count, &scan, &answer));
-    exact = !complete;
-    answer.used_graph = complete;
-    answer.segments = complete ? 1 : 0;
-  }
-  if (exact) {
-    scan.Restart();
-    RETURN_IF_ERROR(scan.OfferRange(0, row_count));
-  }
-  answer.visited += scan.compared();
+  const uint32_t row_count = state_->rows.row_count();
+  RowScan scan(state_->options.metric, state_->rows, query);
   answer.buffered = row_count - (graph ? graph->row_limit() : 0);
+  if (graph) answer.ef = state_->ChooseEffort(*graph, query);
+  const bool may_list = query.listing.has_value();
+  SearchPlan plan =
+      PlanSearch({.rows = row_count,
+                  .graph_rows = graph && !query.exact ? graph->row_count() : 0,
+                  .matches = may_list ? static_cast<double>(query.listing->count)
+                                      : query.selectivity * static_cast<double>(row_count),
+                  .filtered = !query.unfiltered,
+                  .listed = may_list,
+                  .ef = answer.ef,
+                  .dimension = state_->options.dimension});
+  const bool walk =
+      plan.strategy == SearchStrategy::kGraph || plan.strategy == SearchStrategy::kFilteredGraph;
+  if (walk) {
+    ASSIGN_OR_RETURN(answer.used_graph,
+                     state_->SearchGraph(*graph, query, plan, row_count, &scan, &answer));
+    answer.segments = answer.used_graph ? 1 : 0;
+  }
+  if (!answer.used_graph) {
+    if (walk) plan.reason += "; the graph's answer was not complete";
+    const std::optional<std::vector<RowId>> listed =
+        may_list ? query.listing->rows() : std::nullopt;
+    scan.Restart();
+    RETURN_IF_ERROR(listed ? scan.OfferList(*listed) : scan.OfferRange(0, row_count));
+  }
+  answer.reason = query.exact ? "asked for" : std::move(plan.reason);
+  answer.visited += scan.compared();
   answer.hits = scan.Take();
   return answer;
 }

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Nearest neighbours among numbered rows: an exact buffer for fresh rows and an immutable graph
-// behind one pointer. Knows row numbers, vectors and predicates; nothing of entities or time.
+// Nearest neighbours among numbered rows: full-precision rows, and an immutable graph of most of
+// them behind one pointer. Knows row numbers, vectors and predicates; nothing of entities or time.
 #ifndef FLETCH_INDEX_VECTOR_INDEX_H_
 #define FLETCH_INDEX_VECTOR_INDEX_H_
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
@@ -14,10 +16,20 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "index/distance.h"
+#include "index/graph_data.h"
+#include "index/graph_file.h"
 
 namespace fletch {
 
 using RowId = uint32_t;
+
+struct IndexOptions {
+  VectorMetric metric = VectorMetric::kL2;
+  size_t dimension = 0;
+  GraphParameters parameters = {};
+  double target_recall = 0.95;  // of searches that do not say
+  std::string folder = {};      // of the rows' file, see RowStore
+};
 
 struct IndexHit {
   RowId row = 0;
@@ -27,59 +39,104 @@ struct IndexHit {
 struct IndexQuery {
   absl::Span<const float> vector;  // dimension floats
   size_t top_k = 10;
-  size_t ef = 0;       // graph candidates; 0: the index chooses; at least top_k is used
-  bool exact = false;  // compare with every accepted row
+  size_t ef = 0;             // graph candidates; 0: chosen from target_recall; at least top_k
+  double target_recall = 0;  // 0: the index's
+  size_t rescore = 0;        // candidates scored at most; 0: as many as can matter; at least top_k
+  bool exact = false;        // compare with every accepted row
+  std::optional<float> threshold = {};  // only hits with at least this near a score
   // Only rows of which this is true are hits. REQUIRES: may be called from the searching thread,
   // any number of times.
   absl::FunctionRef<bool(RowId)> accept;
+  // `accept` refuses few rows, spread evenly: it is asked of what was found, not on the way.
+  bool unfiltered = true;
   // True when `accept` costs more than a distance: exact scans then ask it only about rows near
   // enough to be hits.
   bool accept_is_dear = false;
+  // When the caller can list all rows that may be accepted: about how many there are, and how to
+  // have them, each once. `rows` may find that it cannot, after all.
+  struct Listing {
+    size_t count;
+    absl::FunctionRef<std::optional<std::vector<RowId>>()> rows;
+  };
+  std::optional<Listing> listing = {};
   // Order of rows with equal scores: true when `a` comes first.
   absl::FunctionRef<bool(RowId a, RowId b)> tie_before;
-  // Estimated share of rows that `accept` passes, 0 to 1; below kExactSelectivity an exact scan is
-  // chosen.
-  double selectivity = 1.0;
+  double selectivity = 1.0;  // estimated share of rows that `accept` passes, 0 to 1
   // Asked every few thousand rows; an error ends the search and is returned.
   absl::FunctionRef<absl::Status()> check;
 };
 
 struct IndexAnswer {
   std::vector<IndexHit> hits;  // best first
-  bool used_graph = false;
-  size_t visited = 0;   // vectors compared
-  size_t segments = 0;  // graphs searched
-  size_t buffered = 0;  // rows after the graph, searched one by one
+  bool used_graph = false;     // the hits are the graph's, which need not be the exact ones
+  std::string reason;          // why, or why not, for people
+  size_t ef = 0;               // of the walk
+  size_t visited = 0;          // vectors compared
+  size_t rescored = 0;         // of them again at full precision
+  size_t segments = 0;         // graphs searched
+  size_t buffered = 0;         // rows after the graph, compared one by one
 };
 
-// One thread at a time adds (the writer) and one builds; any number search, without a lock. A graph
-// that searches can see is never changed.
+// What it holds.
+struct IndexFigures {
+  size_t rows = 0;
+  size_t graph_rows = 0;
+  size_t buffered_rows = 0;  // after the graph
+  size_t orphans = 0;        // rows that no walk would reach, compared one by one
+  size_t graph_bytes = 0;
+  size_t builder_bytes = 0;      // kept while rows keep coming
+  size_t row_file_bytes = 0;     // full-precision rows in files
+  size_t row_memory_bytes = 0;   // and in anonymous memory
+  std::string warning;           // why they are there
+  std::optional<CodeKind> code;  // of the graph
+  std::vector<EffortPoint> effort;
+};
+
+// One thread at a time adds and blanks (the writer) and one builds and saves; any number search,
+// without a lock. A graph that searches can see is never changed.
 class VectorIndex {
  public:
-  static constexpr double kExactSelectivity =
-      0.10;  // traps.md: below 8-10 % an exact scan is faster and exact
-
-  // DEFAULT parameters: M = 16, ef_construction = 200.
-  VectorIndex(VectorMetric metric, size_t dimension);
+  explicit VectorIndex(const IndexOptions& options);
+  // Begins with the rows and the graph of a file that was opened for the same options.
+  VectorIndex(const IndexOptions& options, std::shared_ptr<GraphFile> file);
   ~VectorIndex();
+  const IndexOptions& options() const;
 
   // Writer: stores the vector as the next row (0, 1, 2, …); the next search finds it.
   RowId Add(absl::Span<const float> vector);
+  // Writer: overwrites the row's floats. REQUIRES: `accept` and `live` refuse the row, and nobody
+  // reads it who asked them before they did; nothing is built or saved meanwhile.
+  void Blank(RowId row);
   size_t row_count() const;
   // The row's floats, as added. REQUIRES: row < row_count().
   absl::Span<const float> vector(RowId row) const;
 
-  // Builder: makes a graph of all present rows of which `live` is true and swaps it in; rows added
-  // meanwhile stay in the buffer. Slow (minutes for millions); `cancelled` is asked now and then
-  // and ends it with CANCELLED.
-  absl::Status BuildGraph(absl::FunctionRef<bool(RowId)> live, absl::FunctionRef<bool()> cancelled);
-  // Rows in the graph, and rows after it (rows before it that were not live then count as neither).
-  size_t graph_rows() const;
-  size_t buffered_rows() const;
+  // Builder: makes a graph of the one there is and the rows after it of which `live` is true (or of
+  // all such rows, if there is none), and swaps it in; rows added meanwhile stay after it. Some 0.1
+  // to 1 ms a row; what it builds with is kept for the next time, until ForgetBuilder. `cancelled`
+  // is asked now and then; `progress` is told 0 to 1. CANCELLED; RESOURCE_EXHAUSTED
+  // (OUT_OF_MEMORY).
+  absl::Status ExtendGraph(absl::FunctionRef<bool(RowId)> live, absl::FunctionRef<bool()> cancelled,
+                           absl::FunctionRef<void(double)> progress);
+  void ForgetBuilder();
+  bool has_builder() const;
+
+  // Builder: the graph and the rows before its row_limit in a file (WriteGraphFile) at `path`.
+  // `label` is empty for rows that are of no use any more: their floats are left out.
+  // FAILED_PRECONDITION: there is no graph.
+  absl::Status Save(const std::string& path, uint64_t commit_seq,
+                    absl::FunctionRef<std::string(RowId)> label,
+                    absl::FunctionRef<bool()> cancelled) const;
+
+  // Rows before it are in the graph, or were not live when it was built.
+  size_t graph_row_limit() const;
+  IndexFigures figures() const;
+  // How many of the graph's rows of which `live` is true no walk would reach, by walking all links.
+  size_t CountUnreachable(absl::FunctionRef<bool(RowId)> live) const;
 
   // Exact answers are equal to a plain loop over Score, ties by tie_before, bit for bit. The
-  // graph's own answers are re-scored by Score; a graph answer shorter than top_k although more
-  // rows are accepted is completed exactly.
+  // graph's own answers are scored by Score; a graph answer shorter than an exact one is replaced
+  // by it.
   absl::StatusOr<IndexAnswer> Search(const IndexQuery& query) const;
 
  private:

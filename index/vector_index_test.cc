@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "index/vector_index.h"
 
+#include <algorithm>
 #include <bit>
 #include <random>
 #include <vector>
@@ -22,25 +23,28 @@ void ExpectSame(const std::vector<IndexHit>& found, const std::vector<IndexHit>&
   }
 }
 
+void NoProgress(double) {}
+
 absl::Status BuildAll(VectorIndex* index) {
-  return index->BuildGraph([](RowId) { return true; }, [] { return false; });
+  return index->ExtendGraph([](RowId) { return true; }, [] { return false; }, NoProgress);
 }
 
 std::unique_ptr<VectorIndex> MakeIndex(VectorMetric metric,
                                        const std::vector<std::vector<float>>& rows) {
-  auto index = std::make_unique<VectorIndex>(metric, rows[0].size());
+  auto index =
+      std::make_unique<VectorIndex>(IndexOptions{.metric = metric, .dimension = rows[0].size()});
   for (const auto& row : rows) index->Add(row);
   return index;
 }
 
 TEST(VectorIndexTest, AnEmptyIndexHasNoHits) {
-  VectorIndex index(VectorMetric::kL2, 3);
+  VectorIndex index({.metric = VectorMetric::kL2, .dimension = 3});
   EXPECT_EQ(index.row_count(), 0u);
   const auto answer = SearchIndex(index, {1, 2, 3}, {});
   ASSERT_TRUE(answer.ok());
   EXPECT_TRUE(answer->hits.empty());
   ASSERT_TRUE(BuildAll(&index).ok());
-  EXPECT_EQ(index.graph_rows(), 0u);
+  EXPECT_EQ(index.figures().graph_rows, 0u);
 }
 
 // Coordinates of -1, 0 and 1 only: many rows tie, also at the boundary of top_k.
@@ -62,11 +66,18 @@ TEST(VectorIndexTest, ExactEqualsAPlainLoopWithManyTies) {
         Ask ask;
         ask.top_k = 1 + random() % 30;
         ask.exact = question % 2 == 0;
+        ask.unfiltered = false;
         ask.selectivity = ask.exact ? 1 : 0.05;
         ask.accept_is_dear = question % 3 == 0;
         ask.accept = [salt, question](RowId row) {
           return ((row * salt) >> 40) % 4 >= static_cast<uint64_t>(question) % 4;
         };
+        if (question % 5 == 0) {  // all that pass, and some others
+          ask.listed.emplace();
+          for (RowId row = 0; row < rows.size(); ++row) {
+            if (row % 3 == 0 || ask.accept(row)) ask.listed->push_back(row);
+          }
+        }
         const auto& query = rows[random() % rows.size()];
         const auto answer = SearchIndex(*index, query, ask);
         ASSERT_TRUE(answer.ok());
@@ -85,8 +96,8 @@ TEST(VectorIndexTest, GraphRecallIsAtLeast95PercentAndScoresAreExact) {
   for (const VectorMetric metric : kMetrics) {
     const auto index = MakeIndex(metric, rows);
     ASSERT_TRUE(BuildAll(index.get()).ok());
-    EXPECT_EQ(index->graph_rows(), rows.size());
-    EXPECT_EQ(index->buffered_rows(), 0u);
+    EXPECT_EQ(index->figures().graph_rows, rows.size());
+    EXPECT_EQ(index->figures().buffered_rows, 0u);
     double recall = 0;
     size_t visited = 0;
     for (const auto& query : queries) {
@@ -115,6 +126,7 @@ TEST(VectorIndexTest, FilteredSearchHoldsItsRecallAtEverySelectivity) {
   ASSERT_TRUE(BuildAll(index.get()).ok());
   for (const unsigned one_in : {2u, 5u, 20u, 500u, 3000u}) {
     Ask ask;
+    ask.unfiltered = false;
     ask.accept = [one_in](RowId row) { return row * 2654435761u % one_in == 0; };
     ask.selectivity = 1.0 / one_in;
     double recall = 0;
@@ -162,7 +174,7 @@ TEST(VectorIndexTest, RowsAddedAfterTheGraphAreFoundAtOnce) {
     EXPECT_EQ(answer->buffered, rows.size() - 3000);
     ASSERT_EQ(answer->hits[0].row, id);
   }
-  EXPECT_EQ(index->buffered_rows(), 100u);
+  EXPECT_EQ(index->figures().buffered_rows, 100u);
 }
 
 TEST(VectorIndexTest, EveryLiveRowIsFoundByItsOwnVector) {
@@ -170,9 +182,13 @@ TEST(VectorIndexTest, EveryLiveRowIsFoundByItsOwnVector) {
   const auto rows = ClusteredVectors(6000, 16, 300, &random);
   const auto index = MakeIndex(VectorMetric::kL2, rows);
   const auto live = [](RowId row) { return row % 7 != 0; };
-  ASSERT_TRUE(index->BuildGraph(live, [] { return false; }).ok());
+  ASSERT_TRUE(index
+                  ->ExtendGraph(
+                      live, [] { return false; }, NoProgress)
+                  .ok());
   Ask ask;
   ask.top_k = 1;
+  ask.ef = 128;
   ask.accept = live;
   for (RowId row = 0; row < rows.size(); ++row) {
     if (!live(row)) continue;
@@ -223,15 +239,101 @@ TEST(VectorIndexTest, HugeFloatsAreRankedAndDoNotCrash) {
   }
 }
 
+TEST(VectorIndexTest, AThresholdCutsTheAnswer) {
+  std::mt19937_64 random(12);
+  const auto rows = ClusteredVectors(5000, 16, 20, &random);
+  for (const VectorMetric metric : kMetrics) {
+    const auto index = MakeIndex(metric, rows);
+    ASSERT_TRUE(BuildAll(index.get()).ok());
+    for (int i = 0; i < 20; ++i) {
+      Ask ask;
+      ask.top_k = 50;
+      ask.ef = 400;
+      ask.exact = i % 2 == 0;
+      const auto all = PlainSearch(metric, rows, rows[i], 50, ask.accept);
+      ask.threshold = all[19].score;
+      const auto answer = SearchIndex(*index, rows[i], ask);
+      ASSERT_TRUE(answer.ok());
+      EXPECT_EQ(answer->used_graph, !ask.exact) << "few hits are all there are";
+      EXPECT_GE(answer->hits.size(), 19u);
+      if (ask.exact) ExpectSame(answer->hits, {all.begin(), all.begin() + 20});
+    }
+  }
+}
+
+// Rows come and go in rounds, as a collection's do; then half of the rest goes.
+TEST(VectorIndexTest, ChurnCostsNoRecallAndNoRow) {
+  constexpr size_t kRows = 4000;
+  constexpr size_t kDimension = 24;
+  std::mt19937_64 random(13);
+  auto rows = ClusteredVectors(kRows, kDimension, 40, &random);
+  auto index = MakeIndex(VectorMetric::kL2, rows);
+  std::vector<bool> live(kRows, true);
+  const auto is_live = [&live](RowId row) { return live[row]; };
+  const auto never = [] { return false; };
+  ASSERT_TRUE(BuildAll(index.get()).ok());
+  for (int round = 0; round < 20; ++round) {
+    const auto fresh = ClusteredVectors(kRows / 5, kDimension, 40, &random);
+    for (const auto& v : fresh) {
+      RowId old = static_cast<RowId>(random() % rows.size());
+      while (!live[old]) old = static_cast<RowId>(random() % rows.size());
+      live[old] = false;
+      rows.push_back(v);
+      live.push_back(true);
+      index->Add(v);
+    }
+    if (round % 3 == 2) index->ForgetBuilder();
+    if (4 * static_cast<size_t>(std::count(live.begin(), live.end(), false)) > live.size()) {
+      std::vector<std::vector<float>> kept;
+      for (RowId row = 0; row < rows.size(); ++row) {
+        if (live[row]) kept.push_back(rows[row]);
+      }
+      rows = kept;
+      live.assign(rows.size(), true);
+      index = MakeIndex(VectorMetric::kL2, rows);
+    }
+    ASSERT_TRUE(index->ExtendGraph(is_live, never, NoProgress).ok());
+    EXPECT_EQ(index->CountUnreachable(is_live), 0u);
+  }
+  for (RowId row = 0; row < rows.size(); row += 2) live[row] = false;
+  std::vector<std::vector<float>> left;
+  for (RowId row = 0; row < rows.size(); ++row) {
+    if (live[row]) left.push_back(rows[row]);
+  }
+  const auto anew = MakeIndex(VectorMetric::kL2, left);
+  ASSERT_TRUE(BuildAll(anew.get()).ok());
+  Ask churned;
+  churned.ef = 64;
+  churned.accept = is_live;
+  churned.selectivity = 0.5;
+  Ask fresh;
+  fresh.ef = 64;
+  double recall = 0;
+  double recall_anew = 0;
+  for (const auto& query : ClusteredVectors(200, kDimension, 40, &random)) {
+    const auto answer = SearchIndex(*index, query, churned);
+    const auto answer_anew = SearchIndex(*anew, query, fresh);
+    ASSERT_TRUE(answer.ok() && answer_anew.ok());
+    ASSERT_EQ(answer->hits.size(), 10u);
+    for (const IndexHit& hit : answer->hits) ASSERT_TRUE(live[hit.row]);
+    recall += Recall(answer->hits, PlainSearch(VectorMetric::kL2, rows, query, 10, is_live)) / 200;
+    recall_anew +=
+        Recall(answer_anew->hits, PlainSearch(VectorMetric::kL2, left, query, 10, fresh.accept)) /
+        200;
+  }
+  EXPECT_GE(recall, recall_anew - 0.01);
+}
+
 TEST(VectorIndexTest, CancellingKeepsTheOldGraph) {
   std::mt19937_64 random(9);
   const auto index = MakeIndex(VectorMetric::kL2, ClusteredVectors(500, 8, 4, &random));
   ASSERT_TRUE(BuildAll(index.get()).ok());
   index->Add(std::vector<float>(8, 1));
-  const absl::Status status = index->BuildGraph([](RowId) { return true; }, [] { return true; });
+  const absl::Status status =
+      index->ExtendGraph([](RowId) { return true; }, [] { return true; }, NoProgress);
   EXPECT_EQ(status.code(), absl::StatusCode::kCancelled);
-  EXPECT_EQ(index->graph_rows(), 500u);
-  EXPECT_EQ(index->buffered_rows(), 1u);
+  EXPECT_EQ(index->figures().graph_rows, 500u);
+  EXPECT_EQ(index->figures().buffered_rows, 1u);
 }
 
 TEST(VectorIndexTest, AnErrorOfCheckEndsTheSearch) {

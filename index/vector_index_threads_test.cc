@@ -15,7 +15,7 @@ namespace {
 TEST(VectorIndexThreadsTest, SearchWhileAddingWhileBuilding) {
   std::mt19937_64 random(1);
   const auto rows = ClusteredVectors(3000, 16, 20, &random);
-  VectorIndex index(VectorMetric::kCosine, 16);
+  VectorIndex index({.metric = VectorMetric::kCosine, .dimension = 16});
   for (size_t i = 0; i < 500; ++i) index.Add(rows[i]);
   std::atomic<uint32_t> published{500};
   std::atomic<bool> done{false};
@@ -32,7 +32,13 @@ TEST(VectorIndexThreadsTest, SearchWhileAddingWhileBuilding) {
   });
   std::thread builder([&] {
     while (!done.load()) {
-      if (index.BuildGraph([](RowId) { return true; }, [&] { return done.load(); }).ok()) ++builds;
+      if (builds.load() % 2 == 1) index.ForgetBuilder();
+      const auto live = [](RowId) { return true; };
+      if (index
+              .ExtendGraph(
+                  live, [&] { return done.load(); }, [](double) {})
+              .ok())
+        ++builds;
     }
   });
   const auto search = [&](uint64_t seed) {

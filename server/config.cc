@@ -53,6 +53,9 @@ const std::vector<Setting>& Settings() {
        "memory of the events kept for online windows; beyond it the events asked for least lately "
        "are read from disk when asked for",
        nullptr, &Config::window_budget, kMiB, kTiB},
+      {"vector_budget", "bytes",
+       "memory that the live vectors of one index may need; writes that would pass it are refused",
+       nullptr, &Config::vector_budget, kMiB, kTiB},
       {"block_cache", "bytes", "memory for blocks of the facts on disk", nullptr,
        &Config::block_cache, kMiB, kTiB},
       {"read_threads", "threads", "searches, histories, look-ups that miss memory", nullptr,
@@ -76,6 +79,10 @@ const std::vector<Setting>& Settings() {
       {"parity_sample_ppm", "of a million",
        "share of the online requests that are asked again as training reads and compared; 0: none",
        nullptr, &Config::parity_sample_ppm, 0, 1'000'000},
+      {"recall_sample_ppm", "of a million",
+       "share of the searches over a graph that are asked again, exactly, for the metric "
+       "fletch_search_recall; 0: none",
+       nullptr, &Config::recall_sample_ppm, 0, 1'000'000},
       {"drain_budget_ms", "milliseconds", "from SIGTERM to the end of the process at the latest",
        nullptr, &Config::drain_budget_ms, 100, 3'600'000},
   };

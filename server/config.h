@@ -24,6 +24,7 @@ struct Config {
   std::string log_level = "info";
   uint64_t online_budget = 4ull << 30;
   uint64_t window_budget = 2ull << 30;
+  uint64_t vector_budget = 4ull << 30;
   uint64_t block_cache = 512ull << 20;
   uint64_t read_threads = DefaultThreads();
   uint64_t write_threads = 2;
@@ -35,6 +36,7 @@ struct Config {
   uint64_t max_in_flight_bytes = 1ull << 30;
   uint64_t max_message = limits::kMaxMessageBytes;
   uint64_t parity_sample_ppm = 1000;
+  uint64_t recall_sample_ppm = 1000;
   uint64_t drain_budget_ms = 10'000;
 
   // One a core, at least two.

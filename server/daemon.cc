@@ -175,8 +175,11 @@ absl::Status Daemon::Parts::OpenEngine() {
   EngineOptions options;
   options.online_budget_bytes = config.online_budget;
   options.window_budget_bytes = config.window_budget;
+  options.vector_budget_bytes = config.vector_budget;
+  options.index_folder = config.data_dir + "/index";
   options.join_threads = config.join_threads;
   options.parity_sample = static_cast<double>(config.parity_sample_ppm) / 1e6;
+  options.recall_sample = static_cast<double>(config.recall_sample_ppm) / 1e6;
   ASSIGN_OR_RETURN(engine, Engine::Open(std::move(store), &clock, &metrics, options));
   return absl::OkStatus();
 }

@@ -1,12 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/engine/collections.h"
 
+#include <filesystem>
+#include <set>
+#include <system_error>
+
+#include "base/log.h"
 #include "base/status.h"
+#include "base/strings.h"
 
 namespace fletch {
 namespace {
 
+namespace fs = std::filesystem;
+
 constexpr int64_t kMaintenanceIntervalMs = 200;
+
+std::vector<std::pair<std::shared_ptr<const View>, size_t>> SearchableFields(
+    const CatalogSnapshot& catalog) {
+  std::vector<std::pair<std::shared_ptr<const View>, size_t>> fields;
+  for (const std::shared_ptr<const View>& view : catalog.AllViews()) {
+    for (size_t field = 0; field < view->schema.fields.size(); ++field) {
+      if (view->schema.fields[field].index_metric.has_value()) fields.emplace_back(view, field);
+    }
+  }
+  return fields;
+}
 
 }  // namespace
 
@@ -16,7 +35,9 @@ void Collections::StopMaintenance() {
     stopping_ = true;
     wake_.NotifyAll();
   }
-  if (thread_.joinable()) thread_.join();
+  if (!thread_.joinable()) return;
+  thread_.join();
+  for (const auto& collection : All()) collection->SaveIfCheap();
 }
 
 std::shared_ptr<const Collections::Map> Collections::map() const {
@@ -24,24 +45,67 @@ std::shared_ptr<const Collections::Map> Collections::map() const {
   return map_;
 }
 
+std::string Collections::FolderOf(ViewId view_id, size_t field) const {
+  if (options_.folder.empty()) return "";
+  return StrCat(options_.folder, "/", view_id, "-", field);
+}
+
+std::shared_ptr<VectorCollection> Collections::Make(const std::shared_ptr<const View>& view,
+                                                    size_t field) const {
+  return std::make_shared<VectorCollection>(
+      view, field, store_,
+      CollectionOptions{options_.entities(view->schema.entity_id),
+                        FolderOf(view->schema.view_id, field), options_.newest_seq,
+                        options_.budget_bytes});
+}
+
+void Collections::DeleteOtherFolders(const Map& map) const {
+  if (options_.folder.empty()) return;
+  std::set<std::string> wanted;
+  for (const auto& [key, collection] : map) wanted.insert(FolderOf(key.first, key.second));
+  std::error_code error;
+  for (fs::directory_iterator it(options_.folder, error), end; !error && it != end;
+       it.increment(error)) {
+    std::error_code not_deleted;
+    if (!wanted.contains(it->path().string())) fs::remove_all(it->path(), not_deleted);
+    if (not_deleted) {
+      Log(LogLevel::kWarning, "the files of a deleted index were not deleted",
+          {{"path", it->path().string()}, {"error", not_deleted.message()}});
+    }
+  }
+}
+
+void Collections::Load(const CatalogSnapshot& catalog) {
+  auto loaded = std::make_shared<Map>();
+  for (const auto& [view, field] : SearchableFields(catalog)) {
+    loaded->emplace(std::make_pair(view->schema.view_id, field), Make(view, field));
+  }
+  DeleteOtherFolders(*loaded);
+  MutexLock lock(&mu_);
+  map_ = std::move(loaded);
+}
+
 absl::Status Collections::Refresh(const CatalogSnapshot& catalog) {
   const std::shared_ptr<const Map> before = map();
   auto after = std::make_shared<Map>();
-  for (const std::shared_ptr<const View>& view : catalog.AllViews()) {
-    for (size_t field = 0; field < view->schema.fields.size(); ++field) {
-      if (!view->schema.fields[field].index_metric.has_value()) continue;
-      const auto key = std::make_pair(view->schema.view_id, field);
-      if (auto found = before->find(key); found != before->end()) {
-        after->insert(*found);
-        continue;
-      }
-      auto collection = std::make_shared<VectorCollection>(view, field, store_);
-      RETURN_IF_ERROR(Fill(*view, collection.get()));
-      after->emplace(key, std::move(collection));
+  for (const auto& [view, field] : SearchableFields(catalog)) {
+    const auto key = std::make_pair(view->schema.view_id, field);
+    if (auto found = before->find(key); found != before->end()) {
+      found->second->SetParameters(view->schema.fields[field].index);
+      after->insert(*found);
+      continue;
     }
+    std::shared_ptr<VectorCollection> collection = Make(view, field);
+    RETURN_IF_ERROR(Fill(*view, collection.get()));
+    after->emplace(key, std::move(collection));
   }
-  MutexLock lock(&mu_);
-  map_ = std::move(after);
+  {
+    MutexLock lock(&mu_);
+    map_ = after;
+  }
+  for (const auto& [key, collection] : *before) {
+    if (!after->contains(key)) collection->Drop();
+  }
   return absl::OkStatus();
 }
 
@@ -64,10 +128,29 @@ void Collections::Apply(const View& view, std::string_view entity_key, const Lat
   }
 }
 
-void Collections::Erase(EntityId entity_id, std::string_view entity_key) {
+absl::Status Collections::Erase(EntityId entity_id, std::string_view entity_key) {
+  absl::Status first_error;
   for (const auto& [key, collection] : *map()) {
-    if (collection->view().schema.entity_id == entity_id) collection->Erase(entity_key);
+    if (collection->view().schema.entity_id != entity_id) continue;
+    first_error.Update(collection->Erase(entity_key));
   }
+  return first_error;
+}
+
+absl::Status Collections::CheckRoom(ViewId view_id,
+                                    absl::Span<const std::string_view> entity_keys) const {
+  const std::shared_ptr<const Map> current = map();
+  for (auto it = current->lower_bound({view_id, 0});
+       it != current->end() && it->first.first == view_id; ++it) {
+    RETURN_IF_ERROR(it->second->CheckRoom(entity_keys));
+  }
+  return absl::OkStatus();
+}
+
+bool Collections::IsSearchable(ViewId view_id) const {
+  const std::shared_ptr<const Map> current = map();
+  const auto first = current->lower_bound({view_id, 0});
+  return first != current->end() && first->first.first == view_id;
 }
 
 std::shared_ptr<VectorCollection> Collections::Find(ViewId view_id, size_t field) const {

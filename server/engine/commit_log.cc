@@ -92,6 +92,12 @@ absl::StatusOr<CommitState> OpenCommitLog(KvStore* store) {
   return state;
 }
 
+absl::StatusOr<uint64_t> NewestCommit(const KvStore& store) {
+  CommitState state;
+  RETURN_IF_ERROR(ReadLastCommit(store, &state));
+  return state.last_seq;
+}
+
 absl::Status ReserveCommits(KvStore* store, uint64_t upto) {
   KvBatch batch;
   batch.Put(Family::kMeta, std::string(kReserved), U64(upto));

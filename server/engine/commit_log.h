@@ -33,6 +33,9 @@ struct CommitState {
 // clean stop away.
 absl::StatusOr<CommitState> OpenCommitLog(KvStore* store);
 
+// The newest commit that is stored; 0: none.
+absl::StatusOr<uint64_t> NewestCommit(const KvStore& store);
+
 // Reserves numbers up to `upto`, synced.
 absl::Status ReserveCommits(KvStore* store, uint64_t upto);
 

@@ -275,6 +275,25 @@ absl::StatusOr<bool> CommitPipeline::FindReplay(const CommitRequest& request, co
   return true;
 }
 
+// Vectors that would pass their index's memory budget are refused before anything is stored.
+absl::Status CommitPipeline::CheckVectorRoom(const EncodedWrite& write) const {
+  for (const std::shared_ptr<const View>& view : write.views) {
+    if (!targets_.collections->IsSearchable(view->schema.view_id)) continue;
+    std::vector<std::string_view> keys;
+    for (const PendingFact& fact : write.facts) {
+      const bool is_row = fact.view == view.get() && fact.form == FactForm::kRow;
+      // An entity's facts stand together.
+      if (is_row && (keys.empty() || keys.back() != fact.identity.entity_key)) {
+        keys.push_back(fact.identity.entity_key);
+      }
+    }
+    if (!keys.empty()) {
+      RETURN_IF_ERROR(targets_.collections->CheckRoom(view->schema.view_id, keys));
+    }
+  }
+  return absl::OkStatus();
+}
+
 // Checks what can only be known now; moves the request into the group.
 absl::Status CommitPipeline::Admit(CommitRequest* request, Group* group) {
   RETURN_IF_ERROR(request->call.Check());
@@ -282,6 +301,7 @@ absl::Status CommitPipeline::Admit(CommitRequest* request, Group* group) {
   GroupMember member;
   ASSIGN_OR_RETURN(member.replay, FindReplay(*request, *group, &member));
   if (!member.replay) {
+    RETURN_IF_ERROR(CheckVectorRoom(request->write));
     RETURN_IF_ERROR(commit_facts_.Settle(&request->write));
     if (!request->request_key.empty()) {
       group->request_ids.try_emplace(request->request_key, group->members.size());

@@ -107,6 +107,7 @@ class CommitPipeline {
   // What shares the next store batch.
   std::vector<CommitRequest> NextGroup() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void CommitGroup(std::vector<CommitRequest> requests);
+  absl::Status CheckVectorRoom(const EncodedWrite& write) const;
   absl::Status Admit(CommitRequest* request, Group* group);
   absl::Status Renew(EncodedWrite* write) const;
   absl::StatusOr<bool> FindReplay(const CommitRequest& request, const Group& group,

@@ -12,20 +12,26 @@
 
 namespace fletch {
 
-// The online table from the latest family.
+// The online table and the vector collections from the latest family.
 absl::Status Engine::Parts::LoadLatest() {
   auto snapshot = catalog->Snapshot();
+  collections->Load(*snapshot);
   for (const std::shared_ptr<const View>& view : snapshot->AllViews()) {
     const std::string prefix = ViewPrefix(view->schema.view_id);
+    const bool is_searchable = collections->IsSearchable(view->schema.view_id);
     auto it = store->NewIterator(Family::kLatest);
     for (it->Seek(prefix); it->Valid() && it->key().substr(0, prefix.size()) == prefix;
          it->Next()) {
       ASSIGN_OR_RETURN(Latest latest, DecodeLatest(it->value()));
+      const std::string_view entity_key = it->key().substr(prefix.size());
       if (latest.state == Latest::State::kRow) {
         RETURN_IF_ERROR(RowView::Parse(&view->layout, latest.row).status());
+      }
+      if (is_searchable) collections->Apply(*view, entity_key, latest);
+      if (latest.state == Latest::State::kRow) {
         latest.row = WithoutVectors(view->layout, latest.row);
       }
-      online->Set(view->schema.entity_id, it->key().substr(prefix.size()),
+      online->Set(view->schema.entity_id, entity_key,
                   OnlineSlot{view->schema.view_id, latest.state, latest.event_time,
                              latest.commit_seq, latest.changed_seq, latest.row});
     }
@@ -63,8 +69,10 @@ void Engine::Parts::AddGauges(MetricRegistry* metrics) {
 absl::Status Engine::Parts::RefreshDerived() {
   auto snapshot = catalog->Snapshot();
   events->Refresh(snapshot->AllAggregationViews());
-  RETURN_IF_ERROR(field_indexes->Refresh(*snapshot));
-  return collections->Refresh(*snapshot);
+  // Collections first: then entities get their numbers in the order of the rows, so that a scan of
+  // rows asks the fields' records in their order.
+  RETURN_IF_ERROR(collections->Refresh(*snapshot));
+  return field_indexes->Refresh(*snapshot);
 }
 
 // The pipeline and what works through it.
@@ -112,7 +120,11 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Open(std::unique_ptr<KvStore> st
   ASSIGN_OR_RETURN(p->training_sets, TrainingSetStore::Open(p->store.get()));
   p->online = std::make_unique<OnlineTable>(options.online_budget_bytes);
   p->field_indexes = std::make_unique<FieldIndexes>(p->store.get(), p->online.get(), clock);
-  p->collections = std::make_unique<Collections>(p->store.get(), clock);
+  ASSIGN_OR_RETURN(const uint64_t newest_seq, NewestCommit(*p->store));
+  p->collections = std::make_unique<Collections>(
+      p->store.get(), clock,
+      CollectionsOptions{[p](EntityId id) { return p->field_indexes->Entities(id); },
+                         options.index_folder, newest_seq, options.vector_budget_bytes});
   p->events = std::make_unique<EventIndex>(p->store.get(), options.window_budget_bytes,
                                            p->window_overflows);
   RETURN_IF_ERROR(p->LoadLatest());

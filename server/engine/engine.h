@@ -33,8 +33,11 @@ struct EngineOptions {
   bool background = true;  // run maintenance (graphs, folding, retention, audits) in threads
   uint64_t window_budget_bytes = 2ull << 30;  // of events kept for online windows
   size_t join_threads = 0;                    // that share one training read; 0: one a core
-  double parity_sample = 0.001;               // share of online requests asked again
-  double recall_sample = 0.001;               // share of searches asked again, exactly
+  uint64_t vector_budget_bytes = 4ull << 30;  // of live vectors' memory, of each index
+  std::string index_folder =
+      {};  // of index files and vectors; empty: nothing is kept, all is in memory
+  double parity_sample = 0.001;  // share of online requests asked again
+  double recall_sample = 0.001;  // share of searches asked again, exactly
 };
 
 // Spine batches that were joined together. Batch may be called from several threads.
@@ -141,6 +144,10 @@ class Engine {
                                                 const Call& call);
   absl::StatusOr<v1::AuditRecallResponse> AuditRecall(const RecallAuditRequest& request,
                                                       const Call& call);
+  absl::StatusOr<v1::DescribeIndexResponse> DescribeIndex(const v1::DescribeIndexRequest& request,
+                                                          const Call& call);
+  absl::StatusOr<v1::RebuildIndexResponse> RebuildIndex(const v1::RebuildIndexRequest& request,
+                                                        const Call& call);
 
   EngineStatus Status() const;
   uint64_t applied_seq() const;

@@ -155,11 +155,12 @@ absl::Status Erasures::EraseFacts(const PendingErasure& pending) {
     RETURN_IF_ERROR(EraseEntity(to_.store, view->schema, pending.entity_key).status());
     batch.Delete(Family::kLatest, LatestKey(view->schema.view_id, pending.entity_key));
   }
+  // Index files go while the note is still there: nothing else would say that they hold the key.
+  RETURN_IF_ERROR(to_.collections->Erase(pending.entity_id, pending.entity_key));
   RemovePendingErasure(pending.receipt.id(), &batch);
   RETURN_IF_ERROR(to_.store->Write(batch, /*sync=*/true));
   to_.online->Remove(pending.entity_id, pending.entity_key);
   to_.field_indexes->Erase(pending.entity_id, pending.entity_key);
-  to_.collections->Erase(pending.entity_id, pending.entity_key);
   for (const auto& view : views) {
     if (to_.events->IsSource(view->schema.view_id)) {
       to_.events->Forget(view->schema.view_id, pending.entity_key);

@@ -6,33 +6,34 @@
 
 #include <atomic>
 #include <cstdint>
-#include <deque>
 #include <limits>
+#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "absl/types/span.h"
 #include "index/chunked_rows.h"
 #include "index/vector_index.h"
+#include "server/engine/dictionary.h"
+#include "server/engine/ended_rows.h"
 
 namespace fletch {
 
 inline constexpr uint64_t kNever = std::numeric_limits<uint64_t>::max();
 
-// An entity's vector, seen by readers at S with born_seq <= S < died_seq.
-struct VectorRow {
-  std::string entity_key;
-  int64_t event_time = 0;
-  uint64_t born_seq = 0;
-  std::atomic<uint64_t> died_seq{kNever};
+// Which readers see a row: those at S with born_seq <= S < died_seq. died_seq changes under
+// readers.
+struct RowLife {
+  uint64_t born_seq;
+  uint64_t died_seq;
 };
 
 // An entity whose latest fact lay in the future when it was applied: readers at S with since_seq <=
 // S < until_seq must ask the facts, unless a row took its place (matured) before they began.
 struct FutureFact {
-  std::string entity_key;
+  Ordinal entity = 0;
   int64_t event_time = 0;
   uint64_t since_seq = 0;
   std::vector<float> vector;  // empty: none
@@ -42,67 +43,119 @@ struct FutureFact {
 };
 
 // One thread at a time writes; readers see the rows and futures whose number reached them by a lock
-// of the collection's.
+// of the collection's. Entities are ordinals of `entities`, whose writer is this writer, too. 28
+// bytes a row and 4 an ordinal, beside what the index holds.
 class VectorGeneration {
  public:
   // Readers at S < base_seq or T < base_time must not use it: what they would see was left out.
-  VectorGeneration(VectorMetric metric, size_t dimension, uint64_t base_seq, int64_t base_time);
+  VectorGeneration(const IndexOptions& options, std::shared_ptr<EntityDictionary> entities,
+                   uint64_t base_seq, int64_t base_time);
+  // Begins with the rows of a saved file, which nobody sees until Wake finds them to be still true.
+  VectorGeneration(const IndexOptions& options, std::shared_ptr<EntityDictionary> entities,
+                   std::shared_ptr<GraphFile> file);
 
   const uint64_t base_seq;
   const int64_t base_time;
 
   // Writer. The entity's row or future, if it has one, is not seen at `seq` and later.
-  void End(std::string_view entity_key, uint64_t seq);
-  // Writer. None of the entity's rows and futures is seen by any reader from now on. Looks at all.
-  void Erase(std::string_view entity_key);
-  void AddRow(std::string_view entity_key, int64_t event_time, uint64_t born_seq,
+  void End(Ordinal entity, uint64_t seq);
+  // Writer. None of the entity's rows and futures is seen by any reader from now on. Returns the
+  // rows. Looks at all.
+  std::vector<RowId> Erase(Ordinal entity);
+  void AddRow(Ordinal entity, int64_t event_time, uint64_t born_seq,
               absl::Span<const float> vector);
-  void AddFuture(std::string_view entity_key, int64_t event_time, uint64_t since_seq,
-                 std::vector<float> vector);
+  // Writer, while loading. True: a saved row is the entity's at this time and commit, and is seen
+  // from now on.
+  bool Wake(Ordinal entity, int64_t event_time, uint64_t born_seq);
+  void AddFuture(Ordinal entity, int64_t event_time, uint64_t since_seq, std::vector<float> vector);
   // Writer. Turns futures with event_time <= `due` into rows for readers of `version` and later;
   // returns the newest event time among them, or nothing's: INT64_MIN.
   int64_t Mature(int64_t due, uint64_t version);
+  // Writer. Whether the entity has a row that new readers see.
+  bool HasRow(Ordinal entity) const;
   uint32_t future_count() const { return future_count_; }
   // Rows and futures that no new reader sees; of all.
-  uint64_t dead_count() const { return dead_count_; }
+  uint64_t dead_count() const { return dead_count_.load(std::memory_order_relaxed); }
   uint64_t total_count() const { return index_.row_count() + future_count_; }
 
   // Readers, each within the counts they were given.
   const VectorIndex& index() const { return index_; }
-  const VectorRow& row(RowId row) const { return *rows_[row]; }
+  VectorIndex* mutable_index() { return &index_; }
+  bool SeenAt(RowId row, uint64_t read_seq) const {
+    return lives_[row]->born_seq <= read_seq && read_seq < DiedSeq(row);
+  }
+  Ordinal entity(RowId row) const { return *row_entities_[row]; }
+  std::string_view entity_key(RowId row) const { return entities_->text(entity(row)); }
+  int64_t event_time(RowId row) const { return *event_times_[row]; }
+  uint64_t born_seq(RowId row) const { return lives_[row]->born_seq; }
+  uint64_t DiedSeq(RowId row) const {
+    return std::atomic_ref(lives_[row]->died_seq).load(std::memory_order_relaxed);
+  }
   const FutureFact& future(uint32_t future) const { return *futures_[future]; }
+  const EntityDictionary& entities() const { return *entities_; }
   uint64_t live_rows() const { return live_rows_.load(std::memory_order_relaxed); }
+  // All rows of the entities (ascending) that readers at `read_seq` can see, and perhaps some that
+  // they cannot; nullopt: that is no longer known.
+  std::optional<std::vector<RowId>> RowsOf(absl::Span<const Ordinal> entities,
+                                           uint64_t read_seq) const;
+  // Of memory, about, beside the index and the dictionary.
+  uint64_t bytes() const;
 
-  // Builder: see VectorIndex. Readers at S < graph_base_seq() may miss rows in the graph, not in an
-  // exact search.
-  absl::Status BuildGraph(uint64_t applied_seq, absl::FunctionRef<bool()> cancelled);
+  // What a saved file says of a row: its entity and when it was true; nothing of a dead one.
+  std::string Label(RowId row) const;
+
+  // Builder: rows that readers at `seen_from` and later can see. Readers at S < graph_base_seq()
+  // may miss rows in the graph, not in an exact search.
+  absl::Status ExtendGraph(uint64_t seen_from, absl::FunctionRef<bool()> cancelled,
+                           absl::FunctionRef<void(double)> progress);
   uint64_t graph_base_seq() const { return graph_base_seq_.load(); }
 
  private:
   friend class GenerationCopier;
-  struct Current {
-    bool is_future = false;
-    uint32_t number = 0;
-    bool operator==(const Current&) const = default;
-  };
-  // Stores a row, or a future; it is the entity's current one only if its end is kNever.
-  void AppendRow(std::string_view entity_key, int64_t event_time, uint64_t born_seq,
-                 uint64_t died_seq, absl::Span<const float> vector);
-  void AppendFuture(std::string_view entity_key, int64_t event_time, uint64_t since_seq,
-                    uint64_t until_seq, std::vector<float> vector);
-  void Forget(std::string_view entity_key, Current current);
+  static constexpr uint32_t kNone = std::numeric_limits<uint32_t>::max();
+  static constexpr uint32_t kFutureBit = 1u << 31;  // of a future's number; rows have less
 
+  // Stores a row, or a future; it is the entity's current one only if its end is kNever.
+  void AppendRow(Ordinal entity, int64_t event_time, uint64_t born_seq, uint64_t died_seq,
+                 absl::Span<const float> vector);
+  void AppendFuture(Ordinal entity, int64_t event_time, uint64_t since_seq, uint64_t until_seq,
+                    std::vector<float> vector);
+  void DescribeRow(RowId row, Ordinal entity, int64_t event_time, uint64_t born_seq,
+                   uint64_t died_seq);
+  void SetDied(RowId row, uint64_t seq) {
+    std::atomic_ref(lives_[row]->died_seq).store(seq, std::memory_order_relaxed);
+  }
+  // The row (or, with kFutureBit, future) that new readers see of the entity; kNone.
+  uint32_t Current(Ordinal entity) const;
+  void SetCurrent(Ordinal entity, uint32_t current);
+  void Forget(Ordinal entity, uint32_t current);
+
+  const std::shared_ptr<EntityDictionary> entities_;
   VectorIndex index_;
-  ChunkedRows<VectorRow> rows_;
+  ChunkedRows<RowLife> lives_;
+  ChunkedRows<Ordinal> row_entities_;
+  ChunkedRows<int64_t> event_times_;
   ChunkedRows<FutureFact> futures_;
+  ChunkedRows<uint32_t> current_;  // by entity
+  std::atomic<uint32_t> current_count_{0};
+  EndedRows ended_;
+  std::atomic<uint64_t> ended_base_seq_{0};  // before it `ended_` does not know all
   std::atomic<uint64_t> graph_base_seq_{0};
   std::atomic<uint64_t> live_rows_{0};
-  // The writer's. Keys point into the rows and futures.
-  std::unordered_map<std::string_view, Current> current_;
+  std::atomic<uint64_t> dead_count_{0};
+  // The writer's.
   uint32_t future_count_ = 0;
   uint64_t live_futures_ = 0;
-  uint64_t dead_count_ = 0;
 };
+
+// What a label says.
+struct RowLabel {
+  std::string_view entity_key;
+  int64_t event_time = 0;
+  uint64_t born_seq = 0;
+};
+// nullopt: it is empty, or none.
+std::optional<RowLabel> ParseLabel(std::string_view label);
 
 // Copies what can still be seen into a new generation while the old one goes on growing.
 class GenerationCopier {
@@ -116,31 +169,12 @@ class GenerationCopier {
  private:
   static constexpr uint32_t kLeftOut = std::numeric_limits<uint32_t>::max();
   void SyncEnds();
+  void CopyEnds(RowId row, uint64_t died);
 
   const VectorGeneration* const from_;
   VectorGeneration* const to_;
   std::vector<uint32_t> rows_;     // from's number -> to's
   std::vector<uint32_t> futures_;  // likewise
-};
-
-// The newest event time among the facts a reader at S can have met in memory. Bounded: older
-// readers get a later time.
-class NewestEventTimes {
- public:
-  // Facts come in commit order.
-  void Add(uint64_t seq, int64_t event_time);
-  // One that readers of every S may meet.
-  void AddForAll(int64_t event_time);
-  // INT64_MIN: none.
-  int64_t At(uint64_t read_seq) const;
-
- private:
-  static constexpr size_t kMaxSteps = 1024;  // as many commits as a request may last
-  struct Step {
-    uint64_t seq;
-    int64_t event_time;
-  };
-  std::deque<Step> steps_;  // both ascending
 };
 
 }  // namespace fletch
