@@ -94,7 +94,8 @@ TEST(Filter, KnowsWhatTextsBeginWithAndContain) {
   EXPECT_EQ(Parsed("v:f NOT STARTS WITH 'it''s'"), "(not (PREFIX v:f 'it's'))");
   EXPECT_EQ(Parsed("v:f contains 'x' and not v:g not contains ''"),
             "(and (CONTAINS v:f 'x') (not (not (CONTAINS v:g ''))))");
-  EXPECT_EQ(Parsed("v:f starts 'x'"), "filter: `with` is needed here\n  v:f starts 'x'\n             ^");
+  EXPECT_EQ(Parsed("v:f starts 'x'"),
+            "filter: `with` is needed here\n  v:f starts 'x'\n             ^");
   EXPECT_EQ(Parsed("v:f contains 3"),
             "filter: a text in single quotes is needed here\n  v:f contains 3\n               ^");
 }

@@ -100,6 +100,12 @@ TEST(CatalogSpecTest, BadViewsAreRefusedWithThePath) {
        "v.fields[0].index", "FLOAT_VECTOR"},
       {"name: 'v' fields { name: 'f' type: FLOAT_VECTOR dimension: 2 index { } }", kInvalid,
        "v.fields[0].index.metric", "COSINE"},
+      {"name: 'v' fields { name: 'f' type: BYTES indexed: true }", kInvalid, "v.fields[0].indexed",
+       "BYTES"},
+      {"name: 'v' fields { name: 'f' type: INT64 array: true indexed: true }", kInvalid,
+       "v.fields[0].indexed", "INT64[]"},
+      {"name: 'v' fields { name: 'f' type: FLOAT_VECTOR dimension: 2 indexed: true }", kInvalid,
+       "v.fields[0].indexed", "index: {metric"},
       {"name: 'v' fields { name: 'f' type: INT64 forbid_nan: true }", kInvalid,
        "v.fields[0].forbid_nan", "NaN"},
       {"name: 'v' fields { name: 'f' type: INT64 default_value { } }", kInvalid,
@@ -148,7 +154,13 @@ TEST(CatalogSpecTest, LimitsHoldAtTheirEdges) {
   view.mutable_ttl()->set_seconds(315537897599);
   view.mutable_max_future_skew()->set_seconds(366 * 24 * 3600);
   EXPECT_TRUE(MakeViewSchema(view, Airport(), "v").ok());
+  for (int i = 0; i < 32; ++i) view.mutable_fields(i)->set_indexed(true);
+  EXPECT_TRUE(MakeViewSchema(view, Airport(), "v").ok());
   v1::FeatureView bad = view;
+  bad.mutable_fields(32)->set_indexed(true);
+  ExpectError(MakeViewSchema(bad, Airport(), "v").status(), kRange, "v.fields",
+              "33 indexed fields; at most 32");
+  bad = view;
   bad.add_fields()->set_name("one_more");
   ExpectError(MakeViewSchema(bad, Airport(), "v").status(), kRange, "v.fields", "at most 1024");
   bad = view;
@@ -221,6 +233,8 @@ TEST(CatalogSpecTest, ComparesVersions) {
        field("type: INT64 default_value { value { int64s { values: 2 } } }"), v1::BREAKING,
        "another default"},
       {field("type: DOUBLE"), field("type: DOUBLE forbid_nan: true"), v1::BREAKING, "forbids NaN"},
+      {a, field("type: INT64 indexed: true"), v1::CHANGED, "is indexed"},
+      {field("type: INT64 indexed: true"), a, v1::CHANGED, "is indexed no more"},
       {field("type: FLOAT_VECTOR dimension: 2"), field("type: FLOAT_VECTOR dimension: 3"),
        v1::BREAKING, "FLOAT_VECTOR(3)"},
       {field("type: FLOAT_VECTOR dimension: 2"),

@@ -135,6 +135,11 @@ EntityFilter::Truths EntityFilter::Evaluate(const Step& step, Ordinal entity) {
   return result;
 }
 
+bool EntityFilter::MayPass(Ordinal entity) {
+  for (Source& source : sources_) source.is_read = false;
+  return Evaluate(root_, entity).most == Truth::kTrue;
+}
+
 bool EntityFilter::Passes(Ordinal entity) {
   for (Source& source : sources_) source.is_read = false;
   const Truths truths = Evaluate(root_, entity);

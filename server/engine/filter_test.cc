@@ -145,6 +145,24 @@ TEST_F(FilterTest, EveryTypeIsComparedInItsOrder) {
   }
 }
 
+TEST_F(FilterTest, TextsAreAskedForTheirBeginningAndTheirParts) {
+  const std::string bytes = RowB();
+  const RowView row(&View("b").layout, bytes);
+  const auto truth = [&](Op op, const std::string& text) {
+    return Make(Compare("b:s", op, text))->Evaluate({&row});
+  };
+  EXPECT_EQ(truth(Op::kPrefix, ""), Truth::kTrue);
+  EXPECT_EQ(truth(Op::kPrefix, "m"), Truth::kTrue);
+  EXPECT_EQ(truth(Op::kPrefix, "mm"), Truth::kTrue);
+  EXPECT_EQ(truth(Op::kPrefix, "mmm"), Truth::kFalse);
+  EXPECT_EQ(truth(Op::kPrefix, "l"), Truth::kFalse);
+  EXPECT_EQ(truth(Op::kContains, ""), Truth::kTrue);
+  EXPECT_EQ(truth(Op::kContains, "m"), Truth::kTrue);
+  EXPECT_EQ(truth(Op::kContains, "M"), Truth::kFalse);
+  EXPECT_EQ(truth(Op::kContains, "mmm"), Truth::kFalse);
+  EXPECT_EQ(Make(Compare("b:s", Op::kPrefix, std::string()))->Evaluate({nullptr}), Truth::kUnknown);
+}
+
 TEST_F(FilterTest, IntegersAndDoublesCompareWithoutRounding) {
   const int64_t big = (int64_t{1} << 53) + 1;
   const double near = 9007199254740992.0;  // 2^53
@@ -183,6 +201,9 @@ TEST_F(FilterTest, RefusalsSayWhatAndWhere) {
   ExpectRefused(Compare("b:o", Op::kEq, int64_t{1}), bad, "filter.compare.value");
   ExpectRefused(Compare("b:t", Op::kEq, std::string("yesterday")), bad, "filter.compare.value");
   ExpectRefused(Compare("a:d", Op::kEq, NAN), bad, "filter.compare.value");
+  ExpectRefused(Compare("a:i", Op::kPrefix, std::string("1")), bad, "filter.compare.op");
+  ExpectRefused(Compare("b:y", Op::kContains, BytesLiteral{"x"}), bad, "filter.compare.op");
+  ExpectRefused(Compare("b:s", Op::kContains, int64_t{1}), bad, "filter.compare.value");
   ExpectRefused(Values(Kind::kIn, "a:i", {}), bad, "filter.in.values");
   ExpectRefused(Values(Kind::kIn, "a:i", {int64_t{1}, true}), bad, "filter.in.values[1]");
   ExpectRefused(Values(Kind::kBetween, "a:i", {int64_t{1}}), bad, "filter.between");

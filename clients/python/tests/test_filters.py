@@ -54,6 +54,9 @@ def test_and_or_not_in_between_null() -> None:
         "between": {"ref": "v:a", "low": {"int_value": "1"}, "high": {"double_value": 2.5}}
     }
     assert as_dict(f.is_null()) == {"is_null": {"ref": "v:a"}}
+    assert as_dict(f.startswith("x")) == {"compare": {"ref": "v:a", "op": "PREFIX", "value": {"string_value": "x"}}}
+    assert as_dict(f.contains("x")) == {"compare": {"ref": "v:a", "op": "CONTAINS", "value": {"string_value": "x"}}}
+    assert repr(f.startswith("x") | f.contains("y")) == "((v:a starts with 'x') | (v:a contains 'y'))"
     shown = repr((f < 1) & ~f.isin([b"x"]) | f.between(1, 2) | f.is_null())
     assert shown == "(((v:a < 1) & ~(v:a in [b'x'])) | (1 <= v:a <= 2) | (v:a is null))"
 
@@ -70,6 +73,8 @@ def test_what_is_no_filter() -> None:
     for bad in (None, float("nan"), 2**63, object(), [1]):
         with pytest.raises(fletch.FletchError, match="v:a"):
             _ = f == bad  # type: ignore[operator]
+    with pytest.raises(fletch.FletchError, match="v:a: only a text is looked for in a text, not a int"):
+        f.contains(3)  # type: ignore[arg-type]
     with pytest.raises(fletch.FletchError, match="view:field"):
         fletch.field("a")
     with pytest.raises(TypeError, match="&"):

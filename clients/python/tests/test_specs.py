@@ -35,7 +35,7 @@ fields:
   - {name: seen, type: TIMESTAMP, default: "2001-01-31T12:00:00Z"}
   - {name: day, type: TIMESTAMP, default: 2001-01-31}
   - {name: extra, type: JSON, default: {a: 1}}
-  - {name: count, type: INT64, default: 0}
+  - {name: count, type: INT64, default: 0, indexed: true}
 ---
 kind: FeatureView
 name: airport_profile
@@ -91,6 +91,7 @@ def test_the_forms_of_the_specs() -> None:
     assert list(seen.default_value.value.timestamps.micros) == [980942400_000000]
     assert list(day.default_value.value.timestamps.micros) == [980899200_000000]
     assert extra.default_value.value.json.values == ['{"a": 1}']
+    assert count.indexed and not day.indexed
     assert count.default_value.value.WhichOneof("values") == "int64s"
     assert list(count.default_value.value.int64s.values) == [0]
     field = profile.feature_view.fields[0]
