@@ -46,7 +46,13 @@ absl::StatusOr<OnlineRequest> ToEngine(const v1::GetOnlineFeaturesRequest& reque
 absl::StatusOr<HistoricalHeader> ToEngine(const v1::HistoricalHeader& header);
 absl::StatusOr<SpineBatch> ToEngine(const v1::SpineBatch& spine);
 absl::StatusOr<HistoryRequest> ToEngine(const v1::GetFeatureHistoryRequest& request);
+
+// As VectorService.
 absl::StatusOr<SearchRequest> ToEngine(const v1::SearchRequest& request);
+absl::StatusOr<BatchSearchRequest> ToEngine(const v1::BatchSearchRequest& request);
+absl::StatusOr<RecallAuditRequest> ToEngine(const v1::AuditRecallRequest& request);
+absl::Status CheckRequest(const v1::DescribeIndexRequest& request);
+absl::Status CheckRequest(const v1::RebuildIndexRequest& request);
 
 // Each fills an empty message; columns are moved out of the answer.
 void FillAnswer(OnlineAnswer&& answer, size_t row_count, v1::GetOnlineFeaturesResponse* out);
@@ -57,6 +63,7 @@ void FillAnswer(std::vector<Column>&& columns, size_t row_count, uint64_t read_s
 void FillAnswer(HistoryAnswer&& answer, v1::GetFeatureHistoryResponse* out);
 void FillAnswer(TrainingSetBatch&& batch, v1::GetTrainingSetResponse* out);
 void FillAnswer(SearchAnswer&& answer, bool explain, v1::SearchResponse* out);
+void FillAnswer(BatchSearchAnswer&& answer, bool explain, v1::BatchSearchResponse* out);
 void FillAnswer(const EngineStatus& status, v1::GetStatusResponse* out);
 
 }  // namespace fletch

@@ -48,6 +48,20 @@ v1::FactForm ToProtoForm(FactForm form) {
   return v1::FACT_FORM_UNSPECIFIED;
 }
 
+v1::SearchPlan ToProtoPlan(const SearchPlanReport& report) {
+  v1::SearchPlan plan;
+  plan.set_strategy(report.strategy);
+  plan.set_selectivity(report.selectivity);
+  plan.set_candidates_visited(report.candidates_visited);
+  plan.set_segments(report.segments);
+  plan.set_buffered_vectors(report.buffered_vectors);
+  plan.set_ef(report.ef);
+  plan.set_rescored(report.rescored);
+  plan.mutable_indexed_refs()->Add(report.indexed_refs.begin(), report.indexed_refs.end());
+  plan.set_reason(report.reason);
+  return plan;
+}
+
 }  // namespace
 
 void FillAnswer(OnlineAnswer&& answer, size_t row_count, v1::GetOnlineFeaturesResponse* out) {
@@ -103,13 +117,14 @@ void FillAnswer(SearchAnswer&& answer, bool explain, v1::SearchResponse* out) {
   AddColumns(std::move(answer.columns), out);
   out->set_as_of_micros(answer.as_of);
   out->set_read_seq(answer.read_seq);
+  if (explain) *out->mutable_plan() = ToProtoPlan(answer.plan);
+}
+
+void FillAnswer(BatchSearchAnswer&& answer, bool explain, v1::BatchSearchResponse* out) {
+  FillAnswer(std::move(answer.hits), /*explain=*/false, out->mutable_hits());
+  out->mutable_hit_counts()->Add(answer.hit_counts.begin(), answer.hit_counts.end());
   if (!explain) return;
-  v1::SearchPlan* plan = out->mutable_plan();
-  plan->set_strategy(answer.plan.strategy);
-  plan->set_selectivity(answer.plan.selectivity);
-  plan->set_candidates_visited(answer.plan.candidates_visited);
-  plan->set_segments(answer.plan.segments);
-  plan->set_buffered_vectors(answer.plan.buffered_vectors);
+  for (const SearchPlanReport& plan : answer.plans) *out->add_plans() = ToProtoPlan(plan);
 }
 
 void FillAnswer(const EngineStatus& status, v1::GetStatusResponse* out) {

@@ -57,8 +57,12 @@ absl::StatusOr<FilterSpec::Op> ToOp(v1::CompareOp op) {
       return FilterSpec::Op::kGt;
     case v1::GE:
       return FilterSpec::Op::kGe;
+    case v1::PREFIX:
+      return FilterSpec::Op::kPrefix;
+    case v1::CONTAINS:
+      return FilterSpec::Op::kContains;
     default:
-      return InvalidArgument("op is required: EQ, NE, LT, LE, GT or GE", "op");
+      return InvalidArgument("op is required: EQ, NE, LT, LE, GT, GE, PREFIX or CONTAINS", "op");
   }
 }
 
@@ -180,41 +184,164 @@ absl::Status ReadQuery(const v1::SearchRequest& request, SearchRequest* out) {
   return absl::OkStatus();
 }
 
-}  // namespace
-
-absl::StatusOr<SearchRequest> ToEngine(const v1::SearchRequest& request) {
-  SearchRequest out;
-  RETURN_IF_ERROR(CheckGiven(request.project(), "project"));
-  RETURN_IF_ERROR(CheckGiven(request.index(), "index"));
-  RETURN_IF_ERROR(CheckCount(request.top_k(), limits::kMaxTopK, "max_top_k", "top_k"));
-  RETURN_IF_ERROR(CheckAtMost(request.params().ef(), limits::kMaxEf, "max_ef", "params.ef"));
-  RETURN_IF_ERROR(ReadQuery(request, &out));
-  out.project = request.project();
-  out.index = request.index();
-  out.include_self = request.include_self();
-  out.top_k = request.top_k();
-  if (request.has_filter()) {
-    absl::StatusOr<FilterSpec> filter = FilterReader().Read(request.filter(), 1);
-    if (!filter.ok()) return PrefixField(filter.status(), "filter");
-    out.filter = *std::move(filter);
+absl::Status ReadParams(const v1::SearchParams& params, SearchRequest* out) {
+  RETURN_IF_ERROR(CheckAtMost(params.ef(), limits::kMaxEf, "max_ef", "params.ef"));
+  RETURN_IF_ERROR(
+      CheckAtMost(params.rescore(), limits::kMaxRescore, "max_rescore", "params.rescore"));
+  const double recall = params.target_recall();
+  if (recall != 0 && !(recall > 0 && recall < 1)) {
+    return InvalidArgument(StrCat("is ", recall,
+                                  "; say a share above 0 and below 1, or 0 for the index's own; "
+                                  "all is found with exact"),
+                           "params.target_recall");
   }
+  if (recall != 0 && params.ef() != 0) {
+    return InvalidArgument(
+        "ef and target_recall are both given; give one: target_recall chooses the ef",
+        "params.target_recall");
+  }
+  out->exact = params.exact();
+  out->ef = params.ef();
+  out->target_recall = recall;
+  out->rescore = params.rescore();
+  return absl::OkStatus();
+}
+
+absl::Status ReadHydration(const v1::SearchRequest& request, SearchRequest* out) {
   Selection hydrate = ToSelection(request);
   RETURN_IF_ERROR(CheckSelection(hydrate, /*optional=*/true));
   if (!hydrate.feature_service.empty() || !hydrate.features.empty()) {
-    out.hydrate = std::move(hydrate);
+    out->hydrate = std::move(hydrate);
   }
-  ASSIGN_OR_RETURN(out.request_context, ToContext(request.request_context(), 1));
-  if (!out.hydrate.has_value() && !out.request_context.empty()) {
+  ASSIGN_OR_RETURN(out->request_context, ToContext(request.request_context(), 1));
+  if (!out->hydrate.has_value() && !out->request_context.empty()) {
     return InvalidArgument("request_context without features to hydrate the hits with",
                            "request_context");
   }
+  return absl::OkStatus();
+}
+
+absl::Status ReadFilter(bool has, const v1::Filter& filter, SearchRequest* out) {
+  if (!has) return absl::OkStatus();
+  absl::StatusOr<FilterSpec> spec = FilterReader().Read(filter, 1);
+  if (!spec.ok()) return PrefixField(spec.status(), "filter");
+  out->filter = *std::move(spec);
+  return absl::OkStatus();
+}
+
+// Which hits are wanted.
+absl::Status ReadChoice(const v1::SearchRequest& request, SearchRequest* out) {
+  RETURN_IF_ERROR(CheckCount(request.top_k(), limits::kMaxTopK, "max_top_k", "top_k"));
+  out->top_k = request.top_k();
+  RETURN_IF_ERROR(ReadFilter(request.has_filter(), request.filter(), out));
+  if (request.has_score_threshold()) {
+    if (!std::isfinite(request.score_threshold())) {
+      return InvalidArgument(
+          StrCat("is ", request.score_threshold(), "; say a finite score, or leave it out"),
+          "score_threshold");
+    }
+    out->score_threshold = request.score_threshold();
+  }
+  if (request.has_group_by()) {
+    RETURN_IF_ERROR(CheckGiven(request.group_by().ref(), "group_by.ref"));
+    RETURN_IF_ERROR(CheckAtMost(request.group_by().size(), limits::kMaxGroupSize, "max_group_size",
+                                "group_by.size"));
+    out->group_by = GroupBy{request.group_by().ref(),
+                            request.group_by().size() == 0 ? 1 : request.group_by().size()};
+  }
+  return absl::OkStatus();
+}
+
+// All but what is looked for.
+absl::StatusOr<SearchRequest> ReadCommon(const v1::SearchRequest& request) {
+  SearchRequest out;
+  RETURN_IF_ERROR(CheckGiven(request.project(), "project"));
+  RETURN_IF_ERROR(CheckGiven(request.index(), "index"));
+  out.project = request.project();
+  out.index = request.index();
+  out.include_self = request.include_self();
+  RETURN_IF_ERROR(ReadChoice(request, &out));
+  RETURN_IF_ERROR(ReadParams(request.params(), &out));
+  RETURN_IF_ERROR(ReadHydration(request, &out));
   ASSIGN_OR_RETURN(out.as_of, ToOptionalInstant(request.has_as_of(), request.as_of(), "as_of"));
   ASSIGN_OR_RETURN(out.known_at, ToKnownAt(request.has_known_at(), request.known_at()));
   out.min_seq = request.min_seq();
-  out.exact = request.params().exact();
-  out.ef = request.params().ef();
   out.event_times = request.include_event_timestamps();
   return out;
+}
+
+absl::StatusOr<SearchRequest> ReadBatchCommon(const v1::SearchRequest& request) {
+  if (!request.vector().empty()) {
+    return InvalidArgument("the queries of a batch stand in vectors; leave it out", "vector");
+  }
+  if (!request.entity_key().empty()) {
+    return InvalidArgument("the queries of a batch stand in entity_keys; leave it out",
+                           "entity_key");
+  }
+  return ReadCommon(request);
+}
+
+}  // namespace
+
+absl::StatusOr<SearchRequest> ToEngine(const v1::SearchRequest& request) {
+  ASSIGN_OR_RETURN(SearchRequest out, ReadCommon(request));
+  RETURN_IF_ERROR(ReadQuery(request, &out));
+  return out;
+}
+
+absl::StatusOr<BatchSearchRequest> ToEngine(const v1::BatchSearchRequest& request) {
+  BatchSearchRequest out;
+  RETURN_IF_ERROR(CheckCount(request.query_count(), limits::kMaxBatchQueries, "max_batch_queries",
+                             "query_count"));
+  out.query_count = request.query_count();
+  absl::StatusOr<SearchRequest> common = ReadBatchCommon(request.common());
+  if (!common.ok()) return PrefixField(common.status(), "common");
+  out.common = *std::move(common);
+  if (out.common.top_k * out.query_count > limits::kMaxBatchHits) {
+    return OutOfRange(StrCat(out.query_count, " queries of top_k ", out.common.top_k, " may have ",
+                             out.query_count * out.common.top_k, " hits; at most ",
+                             limits::kMaxBatchHits, " are allowed (max_batch_hits)"),
+                      "common.top_k");
+  }
+  const bool by_vector = !request.vectors().empty();
+  if (by_vector == !request.entity_keys().empty()) {
+    return InvalidArgument("give exactly one of vectors and entity_keys", "vectors");
+  }
+  out.vectors.assign(request.vectors().begin(), request.vectors().end());
+  ASSIGN_OR_RETURN(out.entity_keys,
+                   ToColumns(request.entity_keys(), out.query_count, "entity_keys"));
+  return out;
+}
+
+absl::StatusOr<RecallAuditRequest> ToEngine(const v1::AuditRecallRequest& request) {
+  RecallAuditRequest out;
+  RETURN_IF_ERROR(CheckGiven(request.project(), "project"));
+  RETURN_IF_ERROR(CheckGiven(request.index(), "index"));
+  RETURN_IF_ERROR(
+      CheckAtMost(request.queries(), limits::kMaxAuditQueries, "max_audit_queries", "queries"));
+  RETURN_IF_ERROR(CheckAtMost(request.top_k(), limits::kMaxTopK, "max_top_k", "top_k"));
+  if (request.params().exact()) {
+    return InvalidArgument("an exact search finds all; leave it out", "params.exact");
+  }
+  out.queries = request.queries() == 0 ? limits::kDefaultAuditQueries : request.queries();
+  out.seed = request.seed();
+  out.reachability = request.reachability();
+  out.search.project = request.project();
+  out.search.index = request.index();
+  out.search.top_k = request.top_k() == 0 ? limits::kDefaultAuditTopK : request.top_k();
+  RETURN_IF_ERROR(ReadParams(request.params(), &out.search));
+  RETURN_IF_ERROR(ReadFilter(request.has_filter(), request.filter(), &out.search));
+  return out;
+}
+
+absl::Status CheckRequest(const v1::DescribeIndexRequest& request) {
+  RETURN_IF_ERROR(CheckGiven(request.project(), "project"));
+  return CheckGiven(request.index(), "index");
+}
+
+absl::Status CheckRequest(const v1::RebuildIndexRequest& request) {
+  RETURN_IF_ERROR(CheckGiven(request.project(), "project"));
+  return CheckGiven(request.index(), "index");
 }
 
 }  // namespace fletch
