@@ -16,6 +16,8 @@ double ListedRow(size_t dimension) { return 30 + 0.15 * static_cast<double>(dime
 double ScannedRow(size_t dimension) { return 20 + 0.1 * static_cast<double>(dimension); }
 // A node of a walk: its code, its place among the candidates, a share of its neighbours' links.
 double WalkedNode(size_t dimension) { return 30 + 0.1 * static_cast<double>(dimension); }
+// A row on a list, found and asked whether it is accepted, its cache misses overlapped.
+constexpr double kListedMatch = 30;
 // A neighbour that is asked and refused.
 constexpr double kAskedNode = 8;
 
@@ -34,20 +36,22 @@ std::string Percent(double share) {
 }  // namespace
 
 SearchPlan PlanSearch(const PlanInput& in) {
-  if (in.graph_rows == 0) {
-    return in.listed ? SearchPlan{SearchStrategy::kExactMatches, "there is no graph yet", 0}
-                     : SearchPlan{SearchStrategy::kExactScan, "there is no graph yet", 0};
-  }
   const double rows = static_cast<double>(std::max<size_t>(in.rows, 1));
   const double matches = in.filtered ? std::clamp(in.matches, 0.0, rows) : rows;
-  const double exact = in.listed ? matches * ListedRow(in.dimension)
-                                 : rows * kAskedNode + matches * ScannedRow(in.dimension);
+  const double scan = rows * kAskedNode + matches * ScannedRow(in.dimension);
+  const double list =
+      static_cast<double>(in.listed_rows) * kListedMatch + matches * ListedRow(in.dimension);
+  const bool by_list = in.listed && list < scan;
+  const SearchStrategy strategy =
+      by_list ? SearchStrategy::kExactMatches : SearchStrategy::kExactScan;
+  if (in.graph_rows == 0) return {strategy, "there is no graph yet", 0};
+  const double exact = by_list ? list : scan;
   const double selectivity = std::max(matches / rows, 1 / rows);
   // Among few accepted nodes each step asks a node's neighbours' neighbours.
   const double asked = in.filtered ? std::min(1 / selectivity, 100.0) - 1 : 0;
   const double walk = Walked(in) * (WalkedNode(in.dimension) + asked * kAskedNode);
   if (exact < walk) {
-    return {in.listed ? SearchStrategy::kExactMatches : SearchStrategy::kExactScan,
+    return {strategy,
             "comparing with all " + Percent(selectivity) + " of the rows that pass is cheaper", 0};
   }
   if (!in.filtered) return {SearchStrategy::kGraph, "no filter", 0};

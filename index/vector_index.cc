@@ -20,8 +20,12 @@ namespace {
 
 constexpr size_t kCandidatesAhead = 4;  // rows fetched while others are scored
 constexpr size_t kBytesAhead = 1024;    // of each
-// A walk that asks of what it found keeps so many times the candidates at most.
+// When fewer pass, a walk asks of what it meets and not of what it found.
 constexpr double kMinUnfilteredShare = 0.5;
+
+bool MayAskAfterwards(const IndexQuery& query) {
+  return query.unfiltered && query.selectivity >= kMinUnfilteredShare;
+}
 
 std::shared_ptr<const Graph> GraphOf(const std::shared_ptr<GraphFile>& file) {
   GraphData data = file->graph();
@@ -202,9 +206,8 @@ size_t VectorIndex::State::ChooseEffort(const Graph& walked, const IndexQuery& q
   const double recall = query.target_recall > 0 ? query.target_recall : options.target_recall;
   size_t ef = query.ef > 0 ? query.ef : ChooseEf(walked.data().effort, recall, query.top_k);
   ef = std::max(ef, query.top_k);
-  if (!query.unfiltered) return ef;
-  return static_cast<size_t>(static_cast<double>(ef) /
-                             std::max(query.selectivity, kMinUnfilteredShare));
+  if (!MayAskAfterwards(query)) return ef;
+  return static_cast<size_t>(static_cast<double>(ef) / query.selectivity);
 }
 
 // False: the graph could not give what an exact search would.
@@ -239,15 +242,14 @@ absl::StatusOr<IndexAnswer> VectorIndex::Search(const IndexQuery& query) const {
   answer.buffered = row_count - (graph ? graph->row_limit() : 0);
   if (graph) answer.ef = state_->ChooseEffort(*graph, query);
   const bool may_list = query.listing.has_value();
-  SearchPlan plan =
-      PlanSearch({.rows = row_count,
-                  .graph_rows = graph && !query.exact ? graph->row_count() : 0,
-                  .matches = may_list ? static_cast<double>(query.listing->count)
-                                      : query.selectivity * static_cast<double>(row_count),
-                  .filtered = !query.unfiltered,
-                  .listed = may_list,
-                  .ef = answer.ef,
-                  .dimension = state_->options.dimension});
+  SearchPlan plan = PlanSearch({.rows = row_count,
+                                .graph_rows = graph && !query.exact ? graph->row_count() : 0,
+                                .matches = query.selectivity * static_cast<double>(row_count),
+                                .filtered = !MayAskAfterwards(query),
+                                .listed = may_list,
+                                .listed_rows = may_list ? query.listing->count : 0,
+                                .ef = answer.ef,
+                                .dimension = state_->options.dimension});
   const bool walk =
       plan.strategy == SearchStrategy::kGraph || plan.strategy == SearchStrategy::kFilteredGraph;
   if (walk) {
@@ -258,7 +260,8 @@ absl::StatusOr<IndexAnswer> VectorIndex::Search(const IndexQuery& query) const {
   if (!answer.used_graph) {
     if (walk) plan.reason += "; the graph's answer was not complete";
     const std::optional<std::vector<RowId>> listed =
-        may_list ? query.listing->rows() : std::nullopt;
+        may_list && plan.strategy != SearchStrategy::kExactScan ? query.listing->rows()
+                                                                : std::nullopt;
     scan.Restart();
     RETURN_IF_ERROR(listed ? scan.OfferList(*listed) : scan.OfferRange(0, row_count));
   }

@@ -33,7 +33,7 @@ class FieldIndexes {
       : store_(store), online_(online), clock_(clock) {}
   ~FieldIndexes() { StopMaintenance(); }
 
-  // Makes what the catalog declares and is missing, filled from the latest rows (about 0.3 µs each
+  // Makes what the catalog declares and is missing, filled from the latest rows (about 1 µs each
   // from the online table), and drops what it does not.
   absl::Status Refresh(const CatalogSnapshot& catalog);
   // An entity's latest changed; the online table has it already. `slot.row` may be without vectors.
