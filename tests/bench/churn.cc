@@ -121,13 +121,14 @@ int RunP15(const Options& options) {
       LoadSet(options, options.set.empty() ? "glove100" : options.set, 200'000, 1000, 20'000);
   if (!set) return 1;
   const size_t entities = set->rows.count() / 2;
+  const std::string name = std::to_string(entities) + " of " + set->name;
   const TempFolder folder;
   const Server daemon(FletchdCommand(options.fletchd, folder.path()), folder.path() + "/port");
   VectorClient client(daemon, set->rows.dimension);
   client.Declare();
   Churned churned(&client, set->rows, entities);
   client.Settle();
-  const Load load{kSearchMethod, client.Serialised(set->queries), 1, options.quick ? 0.5 : 5.0};
+  const Load load{kSearchMethod, client.Serialised(set->queries), 1, options.quick ? 0.3 : 5.0};
   const double recall = Recall(churned.Truth(set->queries), client.SearchAll(set->queries));
   const double qps = Qps(daemon, load, options.repeats);
   std::vector<int64_t> half = Shuffled(entities, 3);
@@ -141,7 +142,7 @@ int RunP15(const Options& options) {
       std::this_thread::sleep_until(next);
     });
   });
-  const auto writing = std::chrono::duration<double>(options.quick ? 2.0 : 45.0);
+  const auto writing = std::chrono::duration<double>(options.quick ? 1.5 : 45.0);
   for (const auto begin = SteadyClock::now(); SteadyClock::now() - begin < writing;) {
     meanwhile_qps.push_back(RunLoad(daemon, load).qps / qps);
     meanwhile_recall.push_back(RecallNow(&client, set->queries, 200));
@@ -150,15 +151,14 @@ int RunP15(const Options& options) {
   client.Settle();
   const double after_recall = Recall(churned.Truth(set->queries), client.SearchAll(set->queries));
   const double after_qps = Qps(daemon, load, options.repeats);
-  Result("P15", "search QPS once half is replaced and settled / before, " + set->name,
-         {after_qps / qps})
+  Result("P15", "search QPS once half is replaced and settled / before, " + name, {after_qps / qps})
       .AtLeast(0.95)
       .Detail("qps_before", {qps})
       .Detail("qps_after", {after_qps})
       .Detail("recall_before", {recall})
       .Detail("recall_after", {after_recall})
       .Print();
-  Result("P15", "search QPS while half is replaced, 1,000 a second / before, " + set->name,
+  Result("P15", "search QPS while half is replaced, 1,000 a second / before, " + name,
          meanwhile_qps)
       .AtLeast(0.75)
       .Detail("recall_meanwhile", meanwhile_recall)
@@ -171,12 +171,13 @@ int RunChurn(const Options& options) {
       LoadSet(options, options.set.empty() ? "glove100" : options.set, 200'000, 1000, 10'000);
   if (!set) return 1;
   const size_t entities = set->rows.count() / 2;
+  const std::string name = std::to_string(entities) + " of " + set->name;
   const TempFolder folder, fresh_folder;
   const Server daemon(FletchdCommand(options.fletchd, folder.path()), folder.path() + "/port");
   VectorClient client(daemon, set->rows.dimension);
   client.Declare();
   Churned churned(&client, set->rows, entities);
-  const int rounds = options.quick ? 5 : 20;
+  const int rounds = options.quick ? 2 : 20;
   std::vector<double> recalls;
   for (int round = 0; round < rounds; ++round) {
     std::vector<int64_t> keys = Shuffled(entities, 100 + static_cast<uint64_t>(round));
@@ -213,7 +214,7 @@ int RunChurn(const Options& options) {
   const auto audit = client.Audit(options.quick ? 100 : 1000, /*reachability=*/true);
   Result("churn",
          "recall after " + std::to_string(rounds) +
-             " rounds of a fifth replaced, then half deleted, less a fresh build's, " + set->name,
+             " rounds of a fifth replaced, then half deleted, less a fresh build's, " + name,
          {recall - fresh_recall})
       .Unit("recall")
       .AtLeast(-0.01)

@@ -144,8 +144,8 @@ int RunP7(const Options& options) {
   client.Declare();
   client.WriteAll(set->rows);
   client.Settle();
-  const Load load{kSearchMethod, client.Serialised(set->queries), 1, options.quick ? 1.0 : 20.0};
-  const int idle_windows = 3, live_windows = options.quick ? 10 : 30;
+  const Load load{kSearchMethod, client.Serialised(set->queries), 1, options.quick ? 0.8 : 20.0};
+  const int idle_windows = 3, live_windows = options.quick ? 8 : 30;
   Feeder feeder(&client, set->rows, set->rows.count());
   Phase idle, live, after;
   feeder.Start(/*write=*/false);

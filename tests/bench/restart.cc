@@ -159,7 +159,7 @@ int RunRestart(const Options& options) {
   auto set = LoadSet(options, options.set.empty() ? "glove100" : options.set, 340'000, 1000);
   if (!set) return 1;
   RestartBench bench(options, *std::move(set), options.quick ? 20'000 : 1'000'000);
-  bench.Report(options.quick ? 2 : options.repeats);
+  bench.Report(options.quick ? 1 : options.repeats);
   bench.ReportDamage();
   return 0;
 }
@@ -190,7 +190,7 @@ int RunScale(const Options& options) {
     for (int i = 0; i < options.repeats; ++i) {
       const LoadResult result = RunLoad(
           daemon,
-          {kSearchMethod, client.Serialised(set->queries, with), 4, options.quick ? 0.2 : 3.0});
+          {kSearchMethod, client.Serialised(set->queries, with), 4, options.quick ? 0.1 : 3.0});
       qps.push_back(result.qps);
       p50.push_back(result.p50_micros);
       p99.push_back(result.p99_micros);

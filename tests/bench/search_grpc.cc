@@ -35,7 +35,7 @@ class GrpcBench {
     const size_t reference_ef =
         LeastEf(wanted, kTopK, [&](size_t e) { return Recall(truth_, Reference(e)); });
     Load load{kSearchMethod, client_.Serialised(set_.queries, WithEf(ef)), 4,
-              options_.quick ? 0.3 : 3.0};
+              options_.quick ? 0.2 : 3.0};
     std::vector<double> ratios, cpu, reference_cpu, qps, p50, p99, p999;
     for (int i = 0; i < options_.repeats; ++i) {
       const LoadResult ours = RunLoad(daemon_, load);
