@@ -97,6 +97,8 @@ struct Graph::Scratch {
   Beam beam;
   std::vector<uint32_t> fresh;
   std::vector<uint32_t> refused;
+  std::vector<uint32_t> asked;       // nodes
+  std::vector<uint32_t> asked_rows;  // theirs
   std::vector<float> distances;
   std::vector<int32_t> sums;
   std::vector<float> query;  // as the graph holds vectors
@@ -169,8 +171,9 @@ class Graph::Walker {
   void Compare(absl::Span<const uint32_t> nodes);
   uint32_t Descend();
   void GatherLinks(uint32_t node);
+  void PrepareAsked();
+  void AskNeighbours(uint32_t node);
   void GatherAccepted(uint32_t node);
-  void GatherBeyond(uint32_t refused);
   void AddStarts();
   void AddFresh();
   bool Accepted(uint32_t node) const {
@@ -240,23 +243,45 @@ void Graph::Walker::GatherLinks(uint32_t node) {
   }
 }
 
+// Of nodes that will be asked about: their rows, and what `accept` needs of them, are on the way
+// into the cache.
+void Graph::Walker::PrepareAsked() {
+  if (!query_.prepare.has_value()) return;
+  for (const uint32_t node : s_.asked) __builtin_prefetch(&data_.row_start[node]);
+  for (const uint32_t node : s_.asked) __builtin_prefetch(&data_.rows[data_.row_start[node]]);
+  s_.asked_rows.clear();
+  for (const uint32_t node : s_.asked) {
+    for (const uint32_t row : graph_.Rows(node)) s_.asked_rows.push_back(row);
+  }
+  (*query_.prepare)(s_.asked_rows);
+}
+
+// Asks about the neighbours that were not asked about before: accepted ones are fresh.
+void Graph::Walker::AskNeighbours(uint32_t node) {
+  s_.asked.clear();
+  for (const uint32_t next : graph_.Links(0, node)) {
+    if (s_.seen[next] != s_.tag && s_.seen[next] != s_.tag + 1) s_.asked.push_back(next);
+  }
+  PrepareAsked();
+  asked_ += s_.asked.size();
+  for (const uint32_t next : s_.asked) {
+    if (!Accepted(next)) {
+      s_.seen[next] = s_.tag;
+      continue;
+    }
+    s_.seen[next] = s_.tag + 1;
+    Prefetch(graph_.Node(next), code_bytes_);
+    s_.fresh.push_back(next);
+  }
+}
+
 // Accepted neighbours; and as long as these are fewer than a node has links, those beyond refused
 // neighbours.
 void Graph::Walker::GatherAccepted(uint32_t node) {
+  AskNeighbours(node);
   s_.refused.clear();
   for (const uint32_t next : graph_.Links(0, node)) {
-    if (s_.seen[next] == s_.tag + 1) continue;
-    if (s_.seen[next] != s_.tag) {
-      ++asked_;
-      if (Accepted(next)) {
-        s_.seen[next] = s_.tag + 1;
-        Prefetch(graph_.Node(next), code_bytes_);
-        s_.fresh.push_back(next);
-        continue;
-      }
-      s_.seen[next] = s_.tag;
-    }
-    s_.refused.push_back(next);
+    if (s_.seen[next] == s_.tag) s_.refused.push_back(next);
   }
   const size_t enough = 2 * data_.parameters.m;
   for (size_t i = 0; i < s_.refused.size() && s_.fresh.size() < enough; ++i) {
@@ -265,21 +290,7 @@ void Graph::Walker::GatherAccepted(uint32_t node) {
                layout_.bytes - layout_.link_count);
     }
     s_.seen[s_.refused[i]] = s_.tag + 1;
-    GatherBeyond(s_.refused[i]);
-  }
-}
-
-void Graph::Walker::GatherBeyond(uint32_t refused) {
-  for (const uint32_t next : graph_.Links(0, refused)) {
-    if (s_.seen[next] == s_.tag || s_.seen[next] == s_.tag + 1) continue;
-    ++asked_;
-    if (!Accepted(next)) {
-      s_.seen[next] = s_.tag;
-      continue;
-    }
-    s_.seen[next] = s_.tag + 1;
-    Prefetch(graph_.Node(next), code_bytes_);
-    s_.fresh.push_back(next);
+    AskNeighbours(s_.refused[i]);
   }
 }
 

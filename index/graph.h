@@ -29,6 +29,9 @@ struct GraphQuery {
   // every node is, and nothing is asked (who knows a few rows to be dead leaves them out of what
   // was found).
   std::optional<absl::FunctionRef<bool(uint32_t row)>> accept = std::nullopt;
+  // Asks the memory for what `accept` will need of these rows, so that the misses overlap. Unset:
+  // nothing needs it.
+  std::optional<absl::FunctionRef<void(absl::Span<const uint32_t> rows)>> prepare = std::nullopt;
   double selectivity = 1;  // estimated share of rows that `accept` passes
   // A walk with `accept` that has compared so many vectors gives up, as comparing with all matches
   // is cheaper. 0: the graph chooses.

@@ -220,6 +220,7 @@ absl::StatusOr<bool> VectorIndex::State::SearchGraph(const Graph& walked, const 
   ASSIGN_OR_RETURN(const GraphWalk walk, walked.Walk({.vector = query.vector,
                                                       .ef = answer->ef,
                                                       .accept = accept,
+                                                      .prepare = query.prepare,
                                                       .selectivity = query.selectivity,
                                                       .visit_limit = plan.visit_limit,
                                                       .check = query.check}));

@@ -47,6 +47,8 @@ struct IndexQuery {
   // Only rows of which this is true are hits. REQUIRES: may be called from the searching thread,
   // any number of times.
   absl::FunctionRef<bool(RowId)> accept;
+  // Asks the memory for what `accept` will need of these rows. Unset: nothing needs it.
+  std::optional<absl::FunctionRef<void(absl::Span<const RowId>)>> prepare = {};
   // `accept` refuses few rows, spread evenly: it is asked of what was found, not on the way.
   bool unfiltered = true;
   // True when `accept` costs more than a distance: exact scans then ask it only about rows near

@@ -62,6 +62,13 @@ absl::Status FieldIndexes::Refresh(const CatalogSnapshot& catalog) {
     after->emplace(view->schema.view_id, std::move(index));
   }
   MutexLock lock(&mu_);
+  std::erase_if(entities_, [&after](const auto& entry) {
+    const bool is_indexed = std::any_of(after->begin(), after->end(), [&entry](const auto& index) {
+      return index.second->view()->schema.entity_id == entry.first;
+    });
+    return !is_indexed &&
+           entry.second.use_count() == 1;  // nor has it vectors, or a search under way
+  });
   map_ = std::move(after);
   return absl::OkStatus();
 }

@@ -206,7 +206,7 @@ class FilteredSearchTest : public testing::Test {
 TEST_F(FilteredSearchTest, IndexesChangeNoAnswer) {
   Open();
   Apply(false);
-  for (int step = 0; step < 4000 && !HasFatalFailure(); ++step) {
+  for (int step = 0; step < 2500 && !HasFatalFailure(); ++step) {
     clock_.Advance(static_cast<int64_t>(random_() % (kSecond / 4)));
     const uint64_t action = random_() % 400;
     if (action < 3) {
@@ -224,9 +224,9 @@ TEST_F(FilteredSearchTest, IndexesChangeNoAnswer) {
     }
     if (step % 2 == 0) Compare();
   }
-  EXPECT_GT(indexed_, 500u);
-  EXPECT_GT(listed_, 10u);
-  EXPECT_GT(hits_, 1000u);
+  EXPECT_GT(indexed_, 300u);
+  EXPECT_GT(listed_, 5u);
+  EXPECT_GT(hits_, 500u);
 }
 
 // 3,000 items, so that orders are merged again while searches run.

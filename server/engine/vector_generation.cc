@@ -3,12 +3,14 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
 #include <utility>
 
 namespace fletch {
 namespace {
 
 constexpr size_t kLabelHeader = 2 * sizeof(uint64_t);
+constexpr size_t kAhead = 16;  // look-ups whose cache misses overlap
 
 }  // namespace
 
@@ -46,6 +48,10 @@ VectorGeneration::VectorGeneration(const IndexOptions& options,
 uint32_t VectorGeneration::Current(Ordinal entity) const {
   if (entity >= current_count_.load(std::memory_order_acquire)) return kNone;
   return std::atomic_ref(*current_[entity]).load(std::memory_order_acquire);
+}
+
+void VectorGeneration::PrefetchCurrent(Ordinal entity) const {
+  if (entity < current_count_.load(std::memory_order_relaxed)) __builtin_prefetch(current_[entity]);
 }
 
 void VectorGeneration::SetCurrent(Ordinal entity, uint32_t current) {
@@ -182,8 +188,9 @@ std::optional<std::vector<RowId>> VectorGeneration::RowsOf(absl::Span<const Ordi
   if (read_seq < ended_base_seq_.load()) return std::nullopt;
   std::vector<RowId> rows;
   rows.reserve(entities.size());
-  for (const Ordinal entity : entities) {
-    const uint32_t current = Current(entity);
+  for (size_t i = 0; i < entities.size(); ++i) {
+    if (i + kAhead < entities.size()) PrefetchCurrent(entities[i + kAhead]);
+    const uint32_t current = Current(entities[i]);
     if (current != kNone && (current & kFutureBit) == 0) rows.push_back(current);
   }
   // After the current rows: one that ends in between is then found here.
@@ -191,6 +198,9 @@ std::optional<std::vector<RowId>> VectorGeneration::RowsOf(absl::Span<const Ordi
   if (!ended.has_value()) return std::nullopt;
   for (const EndedRows::End& end : *ended) {
     if (std::binary_search(entities.begin(), entities.end(), end.entity)) rows.push_back(end.row);
+  }
+  if (std::adjacent_find(rows.begin(), rows.end(), std::greater_equal<>()) == rows.end()) {
+    return rows;
   }
   std::sort(rows.begin(), rows.end());
   rows.erase(std::unique(rows.begin(), rows.end()), rows.end());

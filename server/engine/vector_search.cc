@@ -17,6 +17,8 @@ namespace {
 constexpr size_t kSelectivitySamples = 256;        // of a filter that costs 1 µs a time
 constexpr size_t kCheapSelectivitySamples = 1024;  // of one that costs 10 ns
 constexpr size_t kRowsPerCheck = 1024;
+constexpr uint64_t kShortList = 32;  // at most one of so many rows: its length says enough
+constexpr size_t kRowsAhead = 12;    // whose cache misses overlap
 
 bool KeyBefore(const VectorHit& a, const VectorHit& b) { return a.entity_key < b.entity_key; }
 
@@ -47,23 +49,56 @@ class RowGate {
     return query_.filter != nullptr ? query_.filter->error() : error_;
   }
 
-  // Share of the visible rows that pass, from rows spread over all.
+  // What indexed fields say of the row: false, it is none.
+  bool MayAccept(RowId row) {
+    if (!is_dear()) return Accepts(row);
+    return Visible(row) && (query_.filter == nullptr || query_.filter->MayPass(rows_.entity(row)));
+  }
+  // Asks the memory for what the above will need: first the row, some rows later its fields.
+  void PrefetchRow(RowId row) const {
+    if (row < sight_.row_count) rows_.Prefetch(row);
+  }
+  void PrefetchFields(RowId row) const {
+    if (row < sight_.row_count && query_.filter != nullptr) {
+      query_.filter->Prefetch(rows_.entity(row));
+    }
+  }
+
+  // Rows that the filter can list; nullopt: it cannot.
+  std::optional<uint64_t> ListCount() const {
+    return query_.filter == nullptr ? std::nullopt : query_.filter->ListCount();
+  }
+
+  // Share of the visible rows that pass: of a short list its length, else from rows spread over
+  // all.
   double Selectivity() {
+    const std::optional<uint64_t> count = ListCount();
+    if (count.has_value() && *count * kShortList <= sight_.row_count) {
+      return static_cast<double>(*count) / sight_.row_count;
+    }
     const size_t wanted = is_dear() ? kSelectivitySamples : kCheapSelectivitySamples;
     size_t seen = 0;
     size_t passed = 0;
     for (uint64_t i = 0; i < 4 * wanted && seen < wanted; ++i) {
-      // Multiples of the golden ratio: evenly spread, in step with no pattern of the data.
-      const uint64_t spread = (i * 0x9E3779B97F4A7C15u) >> 32;
-      const auto row = static_cast<RowId>((spread * sight_.row_count) >> 32);
+      PrefetchRow(Spread(i + 2 * kRowsAhead));
+      PrefetchFields(Spread(i + kRowsAhead));
+      const RowId row = Spread(i);
       if (!Visible(row)) continue;
       ++seen;
       passed += Passes(row) ? 1 : 0;
     }
-    return seen == 0 ? 1 : static_cast<double>(passed) / static_cast<double>(seen);
+    if (seen == 0) return 1;
+    const double share = static_cast<double>(passed) / static_cast<double>(seen);
+    return count.has_value() ? std::min(share, static_cast<double>(*count) / sight_.row_count)
+                             : share;
   }
 
  private:
+  // Multiples of the golden ratio: evenly spread over the rows, in step with no pattern of the
+  // data.
+  RowId Spread(uint64_t i) const {
+    return static_cast<RowId>((((i * 0x9E3779B97F4A7C15u) >> 32) * sight_.row_count) >> 32);
+  }
   bool Passes(RowId row) {
     if (query_.filter != nullptr && query_.filter->is_cheap()) {
       return query_.filter->Passes(rows_.entity(row));
@@ -104,6 +139,10 @@ class RowSearch {
     };
     const auto check = [this] { return gate_->error().ok() ? call_.Check() : gate_->error(); };
     const auto list = [this] { return List(); };
+    const auto prepare = [this](absl::Span<const RowId> rows) {
+      for (const RowId row : rows) gate_->PrefetchRow(row);
+      for (const RowId row : rows) gate_->PrefetchFields(row);
+    };
     IndexQuery query{.vector = query_.vector,
                      .top_k = query_.top_k,
                      .ef = query_.ef,
@@ -112,13 +151,13 @@ class RowSearch {
                      .exact = exact,
                      .threshold = query_.threshold,
                      .accept = accept,
+                     .prepare = prepare,
                      .unfiltered = !gate_->filtered(),
                      .accept_is_dear = gate_->is_dear(),
                      .tie_before = tie_before,
                      .selectivity = selectivity,
                      .check = check};
-    const std::optional<uint64_t> count =
-        query_.filter != nullptr ? query_.filter->ListCount() : std::nullopt;
+    const std::optional<uint64_t> count = gate_->ListCount();
     if (count.has_value()) query.listing.emplace(IndexQuery::Listing{*count, list});
     absl::StatusOr<IndexAnswer> found = rows_.index().Search(query);
     // The index asks for errors now and then only.
@@ -130,7 +169,15 @@ class RowSearch {
   std::optional<std::vector<RowId>> List() const {
     std::optional<std::vector<RowId>> rows = rows_.RowsOf(query_.filter->List(), query_.read_seq);
     if (!rows.has_value()) return std::nullopt;
-    std::erase_if(*rows, [this](RowId row) { return row >= sight_.row_count; });
+    // What they need of memory is asked for ahead, so that the misses overlap; the index then asks
+    // about what is in the cache.
+    size_t kept = 0;
+    for (size_t i = 0; i < rows->size(); ++i) {
+      if (i + 2 * kRowsAhead < rows->size()) gate_->PrefetchRow((*rows)[i + 2 * kRowsAhead]);
+      if (i + kRowsAhead < rows->size()) gate_->PrefetchFields((*rows)[i + kRowsAhead]);
+      if (gate_->MayAccept((*rows)[i])) (*rows)[kept++] = (*rows)[i];
+    }
+    rows->resize(kept);
     return rows;
   }
 
