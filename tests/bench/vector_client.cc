@@ -10,7 +10,6 @@
 #include <numeric>
 #include <thread>
 
-#include "fletch/v1/admin.grpc.pb.h"
 #include "fletch/v1/ingest.grpc.pb.h"
 #include "fletch/v1/registry.grpc.pb.h"
 
@@ -187,17 +186,20 @@ void VectorClient::WriteFeatures(size_t rows, size_t fields) {
 }
 
 void VectorClient::Settle() {
-  auto stub = v1::AdminService::NewStub(channel_);
   for (int quiet = 0; quiet < 4;) {
     const double before = server_.CpuMicros();
     std::this_thread::sleep_for(std::chrono::milliseconds(250));
-    const auto status = Must<v1::GetStatusResponse>(
-        "GetStatus",
-        [&](auto* context, auto* response) { return stub->GetStatus(context, {}, response); });
+    const v1::GetStatusResponse status = Status();
     const bool building = std::any_of(status.indexes().begin(), status.indexes().end(),
                                       [](const auto& index) { return index.building(); });
     quiet = building || server_.CpuMicros() - before > 20'000 ? 0 : quiet + 1;
   }
+}
+
+void VectorClient::Compact() {
+  Must<v1::CompactResponse>("Compact", [&](auto* context, auto* response) {
+    return v1::AdminService::NewStub(channel_)->Compact(context, {}, response);
+  });
 }
 
 void VectorClient::AwaitFile() {
@@ -259,6 +261,12 @@ v1::DescribeIndexResponse VectorClient::Describe() {
   request.set_index(Ref());
   return Must<v1::DescribeIndexResponse>("DescribeIndex", [&](auto* context, auto* response) {
     return search_->DescribeIndex(context, request, response);
+  });
+}
+
+v1::GetStatusResponse VectorClient::Status() {
+  return Must<v1::GetStatusResponse>("GetStatus", [&](auto* context, auto* response) {
+    return v1::AdminService::NewStub(channel_)->GetStatus(context, {}, response);
   });
 }
 

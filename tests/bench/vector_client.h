@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "fletch/v1/admin.grpc.pb.h"
 #include "fletch/v1/vector.grpc.pb.h"
 #include "processes.h"
 #include "vector_set.h"
@@ -43,6 +44,8 @@ class VectorClient {
   void WriteFeatures(size_t rows, size_t fields);
   // Until no graph is being built and the daemon is quiet.
   void Settle();
+  // Moves what the store holds in memory to its files.
+  void Compact();
   // Until an index file reflects the newest commit.
   void AwaitFile();
 
@@ -58,6 +61,7 @@ class VectorClient {
       const std::function<void(size_t query, v1::SearchRequest*)>& with = {}) const;
 
   v1::DescribeIndexResponse Describe();
+  v1::GetStatusResponse Status();
   v1::AuditRecallResponse Audit(uint64_t queries, bool reachability);
 
  private:
