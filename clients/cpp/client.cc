@@ -136,6 +136,27 @@ absl::StatusOr<v1::SearchResponse> Client::Search(v1::SearchRequest request) con
   return impl_->Call(&v1::VectorService::Stub::Search, *impl_->vector, std::move(request));
 }
 
+absl::StatusOr<v1::BatchSearchResponse> Client::BatchSearch(v1::BatchSearchRequest request) const {
+  if (request.common().project().empty()) {
+    request.mutable_common()->set_project(impl_->options.project);
+  }
+  return impl_->Call(&v1::VectorService::Stub::BatchSearch, *impl_->vector, std::move(request));
+}
+
+absl::StatusOr<v1::AuditRecallResponse> Client::AuditRecall(v1::AuditRecallRequest request) const {
+  return impl_->Call(&v1::VectorService::Stub::AuditRecall, *impl_->vector, std::move(request));
+}
+
+absl::StatusOr<v1::DescribeIndexResponse> Client::DescribeIndex(
+    v1::DescribeIndexRequest request) const {
+  return impl_->Call(&v1::VectorService::Stub::DescribeIndex, *impl_->vector, std::move(request));
+}
+
+absl::StatusOr<v1::RebuildIndexResponse> Client::RebuildIndex(
+    v1::RebuildIndexRequest request) const {
+  return impl_->Call(&v1::VectorService::Stub::RebuildIndex, *impl_->vector, std::move(request));
+}
+
 absl::StatusOr<v1::GetStatusResponse> Client::Status() const {
   return impl_->Call(&v1::AdminService::Stub::GetStatus, *impl_->admin, v1::GetStatusRequest());
 }

@@ -45,6 +45,8 @@ void AddHistoryCommand(CLI::App& app, Context& context);       // history
 void AddTrainCommand(CLI::App& app, Context& context);         // train
 void AddTrainingSetCommands(CLI::App& app, Context& context);  // training-set …
 void AddSearchCommand(CLI::App& app, Context& context);        // search
+void AddIndexCommands(CLI::App& app,
+                      Context& context);  // describe-index, rebuild-index, audit-recall
 void AddEraseCommands(CLI::App& app, Context& context);        // erase, erasures
 void AddStatusCommand(CLI::App& app, Context& context);        // status
 void AddMaintenanceCommands(CLI::App& app, Context& context);  // compact, audit

@@ -16,8 +16,8 @@ void AddGlobals(CLI::App& app, Context& context) {
   app.add_option("--project", context.project, "The project")->envname("FLETCH_PROJECT");
   app.add_flag("--json", context.json, "Print JSON");
   app.add_option("--timeout", context.timeout_seconds,
-                 "Seconds a call may take; default 30, and as long as it takes for compact, audit "
-                 "and training-set verify")
+                 "Seconds a call may take; default 30, and as long as it takes for compact, audit, "
+                 "audit-recall and training-set verify")
       ->check(CLI::Range(0.001, 86400.0));
   app.require_subcommand(1);
   app.fallthrough();  // the flags above may stand behind the command too
@@ -50,6 +50,7 @@ void AddCommands(CLI::App& app, Context& context) {
   AddTrainCommand(app, context);
   AddTrainingSetCommands(app, context);
   AddSearchCommand(app, context);
+  AddIndexCommands(app, context);
   AddEraseCommands(app, context);
   AddStatusCommand(app, context);
   AddMaintenanceCommands(app, context);

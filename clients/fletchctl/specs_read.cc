@@ -71,9 +71,28 @@ absl::StatusOr<v1::Column> ParseDefault(const Spec& spec, const CellType& type) 
   return column;
 }
 
+absl::StatusOr<v1::VectorIndex> ParseIndex(const Spec& spec) {
+  CTL_RETURN_IF_ERROR(spec.CheckKeys({"metric", "m", "ef_construction", "target_recall"}));
+  v1::VectorIndex index;
+  CTL_ASSIGN(const std::string name, spec.Text("metric", true));
+  v1::Metric metric;
+  if (!v1::Metric_Parse(name, &metric) || metric == v1::METRIC_UNSPECIFIED) {
+    return spec.At("metric").Error(
+        absl::StrCat("no such metric '", name, "'; metrics are COSINE, DOT, L2"));
+  }
+  index.set_metric(metric);
+  CTL_ASSIGN(const uint64_t m, spec.Count("m"));
+  index.set_m(m);
+  CTL_ASSIGN(const uint64_t ef_construction, spec.Count("ef_construction"));
+  index.set_ef_construction(ef_construction);
+  CTL_ASSIGN(const double target_recall, spec.Number("target_recall"));
+  index.set_target_recall(target_recall);
+  return index;
+}
+
 absl::StatusOr<v1::Field> ParseField(const Spec& spec) {
-  CTL_RETURN_IF_ERROR(spec.CheckKeys(
-      {"name", "type", "array", "dimension", "description", "default", "forbid_nan", "indexed", "index"}));
+  CTL_RETURN_IF_ERROR(spec.CheckKeys({"name", "type", "array", "dimension", "description",
+                                      "default", "forbid_nan", "indexed", "index"}));
   v1::Field field;
   CTL_ASSIGN(*field.mutable_name(), spec.Text("name", true));
   CTL_ASSIGN(*field.mutable_description(), spec.Text("description", false));
@@ -92,15 +111,7 @@ absl::StatusOr<v1::Field> ParseField(const Spec& spec) {
                ParseDefault(spec.At("default"), TypeOf(field)));
   }
   if (spec.Has("index")) {
-    const Spec index = spec.At("index");
-    CTL_RETURN_IF_ERROR(index.CheckKeys({"metric"}));
-    CTL_ASSIGN(const std::string name, index.Text("metric", true));
-    v1::Metric metric;
-    if (!v1::Metric_Parse(name, &metric) || metric == v1::METRIC_UNSPECIFIED) {
-      return index.At("metric").Error(
-          absl::StrCat("no such metric '", name, "'; metrics are COSINE, DOT, L2"));
-    }
-    field.mutable_index()->set_metric(metric);
+    CTL_ASSIGN(*field.mutable_index(), ParseIndex(spec.At("index")));
   }
   return field;
 }

@@ -28,9 +28,9 @@ event_key: [{name: flight, type: INT64}]
 fields:
   - {name: temperature_c, type: DOUBLE, default: 11.5, forbid_nan: true, description: "air, degrees Celsius"}
   - {name: tags, type: STRING, array: true, default: [a, "null"]}
-  - {name: note, type: STRING, default: ""}
+  - {name: note, type: STRING, default: "", indexed: true}
   - {name: more, type: JSON, default: '{"a": 1}'}
-  - {name: profile, type: FLOAT_VECTOR, dimension: 48, index: {metric: COSINE}}
+  - {name: profile, type: FLOAT_VECTOR, dimension: 48, index: {metric: COSINE, m: 8, ef_construction: 100, target_recall: 0.9}}
 ---
 kind: AggregationView
 name: airport_delays
@@ -69,11 +69,16 @@ TEST(Specs, ReadEveryForm) {
   EXPECT_TRUE(view.fields(0).forbid_nan());
   EXPECT_EQ(view.fields(0).description(), "air, degrees Celsius");
   EXPECT_TRUE(view.fields(1).array());
+  EXPECT_FALSE(view.fields(1).indexed());
+  EXPECT_TRUE(view.fields(2).indexed());
   EXPECT_EQ(view.fields(1).default_value().value().arrays().lengths(0), 2u);
   EXPECT_EQ(view.fields(1).default_value().value().arrays().elements().strings().values(1), "null");
   EXPECT_EQ(view.fields(2).default_value().value().strings().values(0), "");
   EXPECT_EQ(view.fields(4).dimension(), 48u);
   EXPECT_EQ(view.fields(4).index().metric(), v1::COSINE);
+  EXPECT_EQ(view.fields(4).index().m(), 8u);
+  EXPECT_EQ(view.fields(4).index().ef_construction(), 100u);
+  EXPECT_EQ(view.fields(4).index().target_recall(), 0.9);
   EXPECT_EQ(view.retention().seconds(), 400 * 86400);
   const v1::FeatureService& service = (*objects)[5].feature_service();
   EXPECT_EQ(service.bindings(0).join_key_map().at("airport"), "origin");

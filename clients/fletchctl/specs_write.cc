@@ -21,6 +21,14 @@ Json KeyFields(const google::protobuf::RepeatedPtrField<v1::KeyField>& keys) {
   return list;
 }
 
+Json IndexSpec(const v1::VectorIndex& index) {
+  Json spec = {{"metric", v1::Metric_Name(index.metric())}};
+  if (index.m() != 0) spec["m"] = index.m();
+  if (index.ef_construction() != 0) spec["ef_construction"] = index.ef_construction();
+  if (index.target_recall() != 0) spec["target_recall"] = index.target_recall();
+  return spec;
+}
+
 Json FieldSpec(const v1::Field& field) {
   Json spec = {{"name", field.name()}, {"type", v1::ValueType_Name(field.type())}};
   if (field.array()) spec["array"] = true;
@@ -31,7 +39,7 @@ Json FieldSpec(const v1::Field& field) {
   }
   if (field.forbid_nan()) spec["forbid_nan"] = true;
   if (field.indexed()) spec["indexed"] = true;
-  if (field.has_index()) spec["index"] = {{"metric", v1::Metric_Name(field.index().metric())}};
+  if (field.has_index()) spec["index"] = IndexSpec(field.index());
   if (!field.description().empty()) spec["description"] = field.description();
   return spec;
 }

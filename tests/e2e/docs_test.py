@@ -18,7 +18,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from readme_test import ROOT, Runner, matches, steps_of
 from support.daemon import BINARY, Daemon
 
-PAGES = [ROOT / "docs/point-in-time.md", ROOT / "docs/flight.md"]
+PAGES = [ROOT / "docs/point-in-time.md", ROOT / "docs/flight.md", ROOT / "docs/vectors.md",
+         ROOT / "docs/filters.md"]
 
 
 def run_page(path: pathlib.Path, client: pathlib.Path) -> tuple[int, int]:
@@ -26,7 +27,7 @@ def run_page(path: pathlib.Path, client: pathlib.Path) -> tuple[int, int]:
     with Daemon() as daemon:
         runner = Runner(ROOT)
         # The client that is tested, not one that is installed; the console's tools are those that were built.
-        runner.state.write_text(f"cd {ROOT}\nexport PYTHONPATH={client} "
+        runner.state.write_text(f"cd {ROOT}\nexport PYTHONPATH={client} FLETCH_ADDRESS={daemon.address} "
                                 f"PATH={pathlib.Path(sys.executable).parent}:{BINARY.parent}:{os.environ['PATH']}\n")
         try:
             for step in steps_of(path.read_text()):

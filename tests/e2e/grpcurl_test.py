@@ -49,6 +49,14 @@ CALLS: list[tuple[str, object, str]] = [
     ("HistoricalService/GetFeatureHistory", {"project": "demo", "feature_view": "airport_weather"}, '"ROW"'),
     ("VectorService/Search", {"project": "demo", "index": "airport_weather:place", "vector": [1, 2], "top_k": 1},
      '"SFO"'),
+    ("VectorService/BatchSearch", {
+        "common": {"project": "demo", "index": "airport_weather:place", "top_k": 1, "explain": True,
+                                      "group_by": {"ref": "airport"}, "score_threshold": 3},
+        "query_count": 2, "vectors": [1, 2, 3, 3]}, '"plans"'),
+    ("VectorService/AuditRecall", {"project": "demo", "index": "airport_weather:place", "reachability": True},
+     '"recall": 1'),
+    ("VectorService/RebuildIndex", {"project": "demo", "index": "airport_weather:place"}, '"airport_weather@v1:place"'),
+    ("VectorService/DescribeIndex", {"project": "demo", "index": "airport_weather:place"}, '"target_recall": 0.95'),
     ("IngestService/Delete", {
         "project": "demo", "feature_view": "airport_weather", "row_count": 1,
         "keys": {"airport": {"strings": {"values": ["JFK"]}}},

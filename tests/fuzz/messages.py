@@ -52,6 +52,19 @@ class Messages:
             message.feature_view = "v"
             message.columns["ek"].strings.values.append("x")
             message.event_timestamps.micros.append(int(time.time() * 1e6) - self.rng.randrange(10**9))
+        if message.DESCRIPTOR.name == "BatchSearchRequest" and self.rng.random() < 0.7:
+            message.common.CopyFrom(self.make(message.common.DESCRIPTOR, 3))
+            message.common.ClearField("vector")
+            message.common.ClearField("entity_key")
+            message.common.project, message.common.index = "fuzz", "v:p"
+            message.query_count = 2
+            if self.rng.random() < 0.5:
+                message.vectors.extend([1.0, 2.0, 0.5, 1.0])
+            else:
+                message.entity_keys["k"].int64s.values.extend([0, 1])
+                message.entity_keys["l"].strings.values.extend(["a", "b"])
+        if message.DESCRIPTOR.name in ("AuditRecallRequest", "DescribeIndexRequest", "RebuildIndexRequest"):
+            message.index = "v:p"
         if message.DESCRIPTOR.name == "SearchRequest" and self.rng.random() < 0.7:
             message.index = "v:p"
             message.vector.extend([1.0, 2.0])
@@ -60,7 +73,7 @@ class Messages:
     def _set(self, message: Any, field: Any, depth: int) -> None:
         rng = self.rng
         if field.name in ("row_count", "top_k", "keys", "columns", "entity_key", "feature_view", "index",
-                          "event_timestamps") and rng.random() < 0.85:
+                          "event_timestamps", "common", "query_count", "vectors", "entity_keys") and rng.random() < 0.85:
             return  # leave the shape whole, mostly
         if field.message_type is not None and field.message_type.GetOptions().map_entry:
             value = field.message_type.fields_by_name["value"]

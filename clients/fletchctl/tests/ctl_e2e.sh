@@ -178,6 +178,41 @@ SFO *12
 1 hit,*" "$ctl" search profile:vec --vector 1,0 --filter "weather:temperature_c between 10 and 20 and not weather:note is null" \
   --features weather:temperature_c
 check "search as of" 0 "0 hits*" "$ctl" search profile:vec --vector 1,0 --as-of 2000-01-01
+check "search with a threshold" 0 "airport*
+JFK *
+LAX *
+2 hits*" "$ctl" search profile:vec --vector 0,1 --threshold 0.4
+check "search by groups" 0 "airport*
+4 hits*" "$ctl" search profile:vec --vector 0,1 --group-by airport --group-size 2 --target-recall 0.99
+check "group of nothing" 1 "*NOT_FOUND*no join key city*" "$ctl" search profile:vec --vector 0,1 --group-by city
+check "search for many" 0 "QUERY  airport * SCORE  EVENT TIME
+*0  JFK *
+*1  LAX *
+2 hits of 2 queries, as_of *" "$ctl" search profile:vec --queries - --top-k 1 --filter "weather:note is null or weather:note = 'calm'" <<'C'
+vector
+"[0,1]"
+"0.7,0.7"
+C
+check "search for many entities" 0 '{"as_of":*"queries":\[{"hits":\[{"keys":{"airport":"OAK"}*"plan":{"strategy":"exact"*},{"hits":\[*' \
+  "$ctl" search profile:vec --queries - --format jsonl --explain --json <<'J'
+{"airport":"SFO"}
+{"airport":"JFK"}
+J
+check "queries that are none" 2 "*-:2: the columns are city; a query is a row of airport, or of one column \`vector\`*" \
+  "$ctl" search profile:vec --queries - <<'C'
+city
+SFO
+C
+check "describe an index" 0 "index            profile@v1:vec
+vectors          4 of 2 elements, COSINE
+graph            none yet; 4 vectors compared one by one
+target recall    0.95
+*state            idle*" "$ctl" describe-index profile:vec
+check "rebuild an index" 0 '{"index":"profile@v1:vec"*"state":"idle"*' "$ctl" rebuild-index profile:vec --json
+check "audit recall" 0 "recall 1.0000 over 4 searches; the worst 1.0000, complete 100.0%, shorter than exact 0
+median * µs a search*
+0 vectors of the graph no walk reaches*" "$ctl" audit-recall profile:vec --reachability --top-k 2
+check "no such index" 1 "*NOT_FOUND*" "$ctl" describe-index profile:nosuch
 check "search by key and vector" 2 "*give one of the two*" "$ctl" search profile:vec --vector 1,0 --key airport=SFO
 check "bad filter" 2 "*filter: *\^" "$ctl" search profile:vec --vector 1,0 --filter "weather:temperature_c ="
 

@@ -148,6 +148,8 @@ class Client {
   absl::StatusOr<v1::GetFeatureHistoryResponse> GetFeatureHistory(
       v1::GetFeatureHistoryRequest request) const;
   absl::StatusOr<v1::SearchResponse> Search(v1::SearchRequest request) const;
+  // The project goes into request.common.
+  absl::StatusOr<v1::BatchSearchResponse> BatchSearch(v1::BatchSearchRequest request) const;
 
   // A training read. `sink` takes the header's answer on this thread before `source` is called for
   // the first time, so that it can say which columns the spine must bring; from then on `source` is
@@ -179,6 +181,9 @@ class Client {
   absl::StatusOr<v1::CompactResponse> Compact(v1::CompactRequest request = {}) const;
   absl::StatusOr<v1::AuditParityResponse> AuditParity(v1::AuditParityRequest request) const;
   absl::StatusOr<v1::ListErasuresResponse> ListErasures(v1::ListErasuresRequest request = {}) const;
+  absl::StatusOr<v1::AuditRecallResponse> AuditRecall(v1::AuditRecallRequest request) const;
+  absl::StatusOr<v1::DescribeIndexResponse> DescribeIndex(v1::DescribeIndexRequest request) const;
+  absl::StatusOr<v1::RebuildIndexResponse> RebuildIndex(v1::RebuildIndexRequest request) const;
 
  private:
   class Impl;
