@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """kill -9 while graphs are built, extended and saved. After each restart every key has what was acknowledged last (or
-what was under way), is found by its own vector, exactly and through the graph, and nothing that was deleted is found.
+what was under way), the index has as many, those asked are found by their own vectors, exactly and through the graph, and
+nothing that was deleted is found. At the end all are asked.
 
   index_crash_test.py [--seed N] [--cycles N] [--vectors N] [--budget 60s]
 """
@@ -30,7 +31,8 @@ DIMENSION = 16
 WRITERS = 3
 ROWS = 200
 QUERIES_A_BATCH = 1000
-FOUND_SHARE = 0.99  # of searches through the graph for a stored vector
+SEARCHED_A_CYCLE = 2000  # of those changed since the last restart, and as many of all
+FOUND_SHARE = 0.95  # of searches through the graph for a stored vector: the index's target
 _VIEW = View("shape", "thing", [("thing", "INT64")],
              [Field("p", Type("FLOAT_VECTOR", dimension=DIMENSION), metric="L2")])
 
@@ -40,10 +42,13 @@ Vector = Optional[bytes]  # float32s; None: deleted or never written
 class Ledger:
     """What may be there, by key. Each key has one writer, so its writes have an order."""
 
-    def __init__(self, rng: random.Random) -> None:
+    def __init__(self, rng: random.Random, most: int) -> None:
+        """`most`: no new keys beyond about so many."""
         self.random = np.random.default_rng(rng.randrange(1 << 32))
+        self.most = most
         self.sure: dict[int, Vector] = {}
         self.under_way: dict[int, Vector] = {}
+        self.touched: set[int] = set()  # since the last restart
         self.next_key = 0
         self.clock = time.time_ns() // 1000 - 10**10
         self.acknowledged = 0
@@ -60,12 +65,15 @@ class Ledger:
                 keys = self.random.choice(own, size=min(len(own), ROWS // 4), replace=False).tolist()
                 out: dict[int, Vector] = dict.fromkeys(keys)
             else:
-                keys = self.random.choice(own, size=min(len(own), ROWS), replace=False).tolist() if roll < 0.4 and own \
-                    else [self.next_key + i * WRITERS + writer for i in range(ROWS)]
-                self.next_key = max(self.next_key, max(keys) // WRITERS * WRITERS + WRITERS)
+                if own and (roll < 0.4 or len(self.sure) >= self.most):
+                    keys = self.random.choice(own, size=min(len(own), ROWS), replace=False).tolist()
+                else:
+                    keys = [self.next_key + i * WRITERS + writer for i in range(ROWS)]
+                    self.next_key += ROWS * WRITERS
                 vectors = self.random.normal(size=(len(keys), DIMENSION)).astype(np.float32)
                 out = {key: vector.tobytes() for key, vector in zip(keys, vectors)}
             self.under_way.update(out)
+            self.touched.update(out)
             return out, self.clock
 
     def acknowledge(self, changes: dict[int, Vector]) -> None:
@@ -133,7 +141,7 @@ class Checker:
         self.answers = 0
         self.graph_asked = self.graph_found = 0
 
-    def check(self, stubs: Any) -> None:
+    def check(self, stubs: Any, every: bool = False) -> None:
         self.ledger.settle(self._online(stubs))
         live = {k: v for k, v in self.ledger.sure.items() if v is not None}
         described = stubs.vector.DescribeIndex(
@@ -141,6 +149,10 @@ class Checker:
         if described.vectors != len(live):
             self.ledger.problems.append(f"{len(live)} vectors live, but the index says {described}")
         keys = list(live)
+        if not every:
+            touched = sorted(k for k in self.ledger.touched if k in live)
+            keys = [k for of in (touched, keys) for k in self.ledger.random.permutation(of)[:SEARCHED_A_CYCLE].tolist()]
+        self.ledger.touched.clear()
         for begin in range(0, len(keys), QUERIES_A_BATCH):
             part = keys[begin:begin + QUERIES_A_BATCH]
             for exact in (True, False):
@@ -196,13 +208,13 @@ def cycle(daemon: Daemon, ledger: Ledger, checker: Checker, rng: random.Random, 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_arguments(parser, cycles=6)
-    parser.add_argument("--vectors", type=int, default=10_000, help="written before the first kill")
+    add_arguments(parser, cycles=8)
+    parser.add_argument("--vectors", type=int, default=6000, help="written before the first kill")
     options = parser.parse_args()
     print(f"index crash: seed {options.seed}", flush=True)
     rng = random.Random(options.seed)
     budget = Budget(options)
-    ledger = Ledger(rng)
+    ledger = Ledger(rng, 3 * options.vectors)
     checker = Checker(ledger)
     cycles, slowest = 0, 0.0
     states: set = set()
@@ -216,6 +228,8 @@ def main() -> int:
             slowest = max(slowest, cycle(daemon, ledger, checker, rng, states))
             cycles += 1
             budget.spend(1)
+        if not ledger.problems:
+            checker.check(daemon.stubs, every=True)
     if checker.graph_found < FOUND_SHARE * checker.graph_asked:
         ledger.problems.append(f"{checker.graph_found} of {checker.graph_asked} stored vectors found through the graph")
     for problem in ledger.problems[:5]:

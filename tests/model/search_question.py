@@ -175,8 +175,8 @@ class Ask:
                      (len(counts), sum(counts)))
         self.q._same("search: plans", len(counts) if self.request.explain else 0, len(plans))
         for plan in plans:
-            self.q._same("search: a strategy that is documented", True, plan.strategy in _STRATEGIES)
-            self.q._same("search: a share of all", True, 0 <= plan.selectivity <= 1)
+            if plan.strategy not in _STRATEGIES or not 0 <= plan.selectivity <= 1:
+                self.q._same(f"the plan of {self.request} {self.condition}", "a strategy and a share of all", plan)
         self._check(hits, counts, self.snapshot(hits.as_of_micros, known_at))
 
     def _send(self) -> tuple[Any, list, list]:
