@@ -9,7 +9,6 @@ import threading
 import time
 from typing import Any, Optional
 
-import grpc
 import numpy as np
 
 from model.world import now
@@ -96,14 +95,14 @@ class Race:
         try:
             while not self.over.is_set():
                 work(*arguments)
-        except grpc.RpcError as error:
-            self.problems.append(f"{work.__name__}: {error.code().name}: {error.details()}")
+        except Exception as error:  # an RpcError, or a fault of this test: a thread that ends must fail it
+            self.problems.append(f"{work.__name__}: {error!r}")
             self.over.set()
 
     def change(self, draw: Any, writer: int) -> None:
         """Of its own numbers alone, so that its event times are in the order of its commits."""
         own = np.arange(writer, self.count, WRITERS)
-        numbers = draw.choice(own, size=draw.integers(1, 40), replace=False)
+        numbers = draw.choice(own, size=draw.integers(1, min(40, len(own))), replace=False)
         self._delete(numbers) if draw.random() < 0.3 else self._write(draw, numbers)
 
     def rebuild(self) -> None:
