@@ -126,6 +126,7 @@ double ReferenceBuildSeconds(const VectorRows& rows) {
 int RunP8(const Options& options) {
   std::vector<std::pair<std::string, size_t>> sets = {{"glove100", 340'000},
                                                       {"minilm384", 100'000}};
+  if (!options.set.empty()) sets = {{options.set, 350'000}};
   if (options.quick) sets = {{"made", 10'000}};
   for (const auto& [name, rows] : sets) {
     auto set = LoadSet(options, name, rows, 1000);
