@@ -18,9 +18,12 @@ namespace {
 constexpr size_t kHopsPerCheck = 256;  // about 8,000 vectors
 constexpr size_t kCacheLine = 64;
 
-// A filtered walk that has compared this share of all nodes costs more than the exact scan that
+// A filtered walk that has compared this share of the matches costs more than the exact scan that
 // replaces it.
-size_t DefaultVisitLimit(size_t node_count, size_t ef) { return std::max(16 * ef, node_count / 4); }
+size_t DefaultVisitLimit(size_t node_count, const GraphQuery& query) {
+  const double matches = query.selectivity * static_cast<double>(node_count);
+  return std::max(32 * query.ef, static_cast<size_t>(matches / 2));
+}
 
 // What is found is off by more than this many standard deviations once in a hundred times.
 constexpr float kDeviations = 2.5f;
@@ -28,7 +31,11 @@ constexpr float kDeviations = 2.5f;
 // Accepted nodes that a filtered walk begins at besides the descent's end, and how many nodes are
 // asked for them at most.
 constexpr size_t kStarts = 16;
-constexpr size_t kStartProbes = 2048;
+// Where nothing near the query is accepted, the nearest accepted ones lie all around it, far from
+// each other: the walk begins at more places and goes on longer.
+constexpr size_t kFarStarts = 256;
+constexpr size_t kFarEffort = 4;
+constexpr size_t kProbesPerStart = 8;
 
 void Prefetch(const char* bytes, size_t size) {
   for (size_t at = 0; at < size; at += kCacheLine) __builtin_prefetch(bytes + at);
@@ -155,12 +162,10 @@ class Graph::Walker {
     WriteGraphVector(data_.metric, query.vector, s_.query.data());
     if (data_.code == CodeKind::kInt8) {
       s_.code.Set(data_.metric, data_.low, data_.step, s_.query);
-      walk_.error = kDeviations * s_.code.deviation;
     }
-    const size_t room = std::max<size_t>(4 * data_.parameters.m, kStarts);
+    const size_t room = std::max<size_t>(4 * data_.parameters.m + 1, kFarStarts);
     s_.distances.resize(room);
     s_.sums.resize(room);
-    s_.beam.Reset(std::min(query.ef, graph.node_count()));
   }
 
   absl::StatusOr<GraphWalk> Run();
@@ -174,7 +179,8 @@ class Graph::Walker {
   void PrepareAsked();
   void AskNeighbours(uint32_t node);
   void GatherAccepted(uint32_t node);
-  void AddStarts();
+  void AddStarts(size_t starts);
+  void Begin(uint32_t start, bool accepted);
   void AddFresh();
   bool Accepted(uint32_t node) const {
     for (const uint32_t row : graph_.Rows(node)) {
@@ -302,20 +308,39 @@ void Graph::Walker::AddFresh() {
 
 // Accepted nodes from all over the graph, so that a walk does not depend on accepted ones being
 // near the query.
-void Graph::Walker::AddStarts() {
-  const size_t probes = std::min<size_t>(
-      kStartProbes,
-      static_cast<size_t>(static_cast<double>(kStarts) * 2 / std::max(query_.selectivity, 0.01)));
+void Graph::Walker::AddStarts(size_t starts) {
+  const double selectivity = std::max(query_.selectivity, 1.0 / kProbesPerStart);
+  const size_t probes = static_cast<size_t>(2 * static_cast<double>(starts) / selectivity);
   uint64_t random = 0x9E3779B97F4A7C15;
-  for (size_t i = 0; i < probes && s_.fresh.size() < kStarts; ++i) {
+  for (size_t i = 0; i < probes && s_.fresh.size() < starts; ++i) {
     random = random * 6364136223846793005 + 1442695040888963407;
     const auto node = static_cast<uint32_t>(((random >> 32) * graph_.node_count()) >> 32);
     ++asked_;
     if (s_.seen[node] == s_.tag + 1 || !Accepted(node)) continue;
     s_.seen[node] = s_.tag + 1;
+    Prefetch(graph_.Node(node), code_bytes_);
     s_.fresh.push_back(node);
   }
   AddFresh();
+}
+
+// Where a filtered walk begins: around the descent's end and all over the graph.
+void Graph::Walker::Begin(uint32_t start, bool accepted) {
+  const size_t places = std::min(query_.ef, graph_.node_count());
+  if (!query_.accept.has_value()) {
+    s_.beam.Reset(places);
+    s_.seen[start] = s_.tag;
+    s_.fresh.assign(1, start);
+    return AddFresh();
+  }
+  s_.seen[start] = s_.tag + 1;
+  s_.fresh.clear();
+  GatherAccepted(start);
+  const bool far = !accepted && s_.fresh.empty();
+  s_.beam.Reset(far ? std::min(kFarEffort * query_.ef, graph_.node_count()) : places);
+  if (accepted) s_.fresh.push_back(start);
+  AddFresh();
+  AddStarts(far ? kFarStarts : kStarts);
 }
 
 absl::StatusOr<GraphWalk> Graph::Walker::Run() {
@@ -325,13 +350,9 @@ absl::StatusOr<GraphWalk> Graph::Walker::Run() {
   }
   const uint32_t start = Descend();
   const bool filtered = query_.accept.has_value();
-  const bool start_accepted = !filtered || Accepted(start);
-  s_.seen[start] = filtered ? s_.tag + 1 : s_.tag;
-  s_.fresh.assign(1, start);
-  AddFresh();
-  if (filtered) AddStarts();
-  const size_t limit = query_.visit_limit > 0 ? query_.visit_limit
-                                              : DefaultVisitLimit(graph_.node_count(), query_.ef);
+  Begin(start, filtered && Accepted(start));
+  const size_t limit =
+      query_.visit_limit > 0 ? query_.visit_limit : DefaultVisitLimit(graph_.node_count(), query_);
   for (size_t hop = 1; s_.beam.HasNext(); ++hop) {
     if (hop % kHopsPerCheck == 0) RETURN_IF_ERROR(query_.check());
     if (filtered && walk_.visited + asked_ / 8 > limit) {
@@ -351,12 +372,12 @@ absl::StatusOr<GraphWalk> Graph::Walker::Run() {
     AddFresh();
   }
   walk_.found = s_.beam.Take();
-  if (!start_accepted) {
-    std::erase_if(walk_.found, [start](const GraphCandidate& c) { return c.node == start; });
+  if (data_.code == CodeKind::kInt8 && !walk_.found.empty()) {
+    walk_.error = kDeviations * s_.code.DeviationAt(walk_.found.back().distance);
   }
-  if (filtered && walk_.found.size() < std::min(query_.ef, graph_.node_count())) {
-    walk_.given_up = true;
-  }
+  const size_t wanted = std::min(query_.ef, graph_.node_count());
+  if (filtered && walk_.found.size() < wanted) walk_.given_up = true;
+  walk_.found.resize(std::min(walk_.found.size(), wanted));
   return std::move(walk_);
 }
 

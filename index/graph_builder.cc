@@ -2,14 +2,12 @@
 #include "index/graph_builder.h"
 
 #include <hnswlib/hnswlib.h>
-#include <sys/mman.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <new>
-#include <numeric>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -19,7 +17,7 @@
 #include "base/status.h"
 #include "index/graph_distance.h"
 #include "index/graph_effort.h"
-#include "index/quantizer.h"
+#include "index/graph_snapshot.h"
 
 namespace fletch {
 namespace {
@@ -30,13 +28,9 @@ constexpr size_t kLeastCodedNodes = 1000;
 constexpr size_t kProbes = 200;  // recall to about 0.005
 // The graph's growth after which it is measured again.
 constexpr double kMeasuredGrowth = 1.5;
-// A code this many times farther from its vector than usual (squared: about a twentieth of the
-// vectors' variance) may hide it.
-constexpr double kFarResidual = 1000;
 // A larger share of such vectors is not scanned one by one: the ranges are made wider.
 constexpr size_t kNodesPerFarOne = 2000;
 constexpr size_t kMendEf = 64;
-constexpr size_t kHugePage = 2u << 20;
 constexpr double kCheckedRecall = 0.95;
 
 using Hnsw = hnswlib::HierarchicalNSW<float>;
@@ -97,38 +91,6 @@ struct NodeEqual : NodeFloats {
   }
 };
 
-// Room for nodes in huge pages: a walk touches a page a node.
-class NodeMemory {
- public:
-  explicit NodeMemory(size_t bytes)
-      : size_(bytes),
-        bytes_(static_cast<char*>(
-            std::aligned_alloc(kHugePage, (bytes + kHugePage - 1) / kHugePage * kHugePage))) {
-    if (bytes_ == nullptr) throw std::bad_alloc();
-    madvise(bytes_.get(), bytes, MADV_HUGEPAGE);
-  }
-  char* data() { return bytes_.get(); }
-  absl::Span<const char> span() const { return {bytes_.get(), size_}; }
-
- private:
-  struct Free {
-    void operator()(char* p) const { std::free(p); }
-  };
-  size_t size_;
-  std::unique_ptr<char, Free> bytes_;
-};
-
-// What a snapshot's spans point into.
-struct Snapshot {
-  explicit Snapshot(size_t node_bytes) : nodes(node_bytes) {}
-  NodeMemory nodes;
-  std::vector<uint32_t> row_start;
-  std::vector<uint32_t> rows;
-  std::vector<uint32_t> orphans;
-  std::vector<uint32_t> upper_start;
-  std::vector<uint32_t> upper_links;
-};
-
 }  // namespace
 
 class GraphBuilder::State {
@@ -139,7 +101,8 @@ class GraphBuilder::State {
         parameters_(parameters),
         space_(metric, dimension),
         hnsw_(&space_, 16, parameters.m, parameters.ef_construction),
-        by_floats_(0, NodeHash{{&hnsw_}}, NodeEqual{{&hnsw_}}) {}
+        by_floats_(0, NodeHash{{&hnsw_}}, NodeEqual{{&hnsw_}}),
+        coder_(metric, dimension) {}
 
   void Resume(const std::shared_ptr<const Graph>& graph, VectorOfRow vector);
   absl::Status Add(absl::Span<const uint32_t> rows, VectorOfRow vector, Cancelled cancelled,
@@ -151,19 +114,18 @@ class GraphBuilder::State {
  private:
   size_t node_count() const { return hnsw_.cur_element_count; }
   void Reserve(size_t nodes);
+  void FindFarNodes(absl::Span<const uint32_t> orphans);
   void TakeFloats(uint32_t node, absl::Span<const uint32_t> rows, VectorOfRow vector);
   void AddRow(uint32_t row, absl::Span<const float> floats);
   void Measure(std::vector<std::vector<float>> probes);
   void LearnCodes(bool trimmed);
-  void UseFloats();
+  void ForgetCodes();
   bool FloatsNeedHalfTheEffort(const std::vector<EffortProbe>& probes);
   std::vector<bool> MarkReached() const;
   std::vector<uint32_t> MendOrphans();
   bool LinkFromNearby(uint32_t node, const std::vector<bool>& reached);
-  void WriteCode(uint32_t node, const NodeLayout& layout, char* out);
-  void WriteNodes(const NodeLayout& layout, Snapshot* out);
-  void WriteRows(Snapshot* out) const;
-  void WriteUpperLinks(Snapshot* out) const;
+  void WriteNodes(const NodeLayout& layout, char* out);
+  void WriteUpperLinks(GraphSnapshot* out) const;
   GraphData MakeSnapshot(uint32_t row_limit, const std::vector<uint32_t>& lost_nodes);
 
   const VectorMetric metric_;
@@ -175,9 +137,7 @@ class GraphBuilder::State {
   std::vector<uint32_t> row_of_;  // row_of_[i] is of node node_of_[i]
   std::vector<uint32_t> node_of_;
   size_t measured_nodes_ = 0;  // how many there were
-  CodeKind code_ = CodeKind::kFloat;
-  CodeRanges ranges_;
-  double usual_residual_ = 0;
+  NodeCoder coder_;
   std::vector<EffortPoint> effort_;
   std::vector<uint32_t> far_nodes_;    // of which the code says too little
   std::vector<uint32_t> blank_nodes_;  // that came without floats: their codes are not kept
@@ -191,6 +151,17 @@ void GraphBuilder::State::Reserve(size_t nodes) {
   const size_t needed = node_count() + nodes;
   if (needed <= hnsw_.max_elements_) return;
   hnsw_.resizeIndex(std::max(needed, node_count() == 0 ? 0 : needed + needed / 8));
+}
+
+// Those among the orphans that were listed for their codes.
+void GraphBuilder::State::FindFarNodes(absl::Span<const uint32_t> orphans) {
+  const NodeLayout layout(coder_.kind(), dimension_, parameters_.m);
+  std::vector<char> node_bytes(layout.bytes);
+  for (size_t i = 0; i < row_of_.size(); ++i) {
+    if (!std::binary_search(orphans.begin(), orphans.end(), row_of_[i])) continue;
+    if (coder_.Write(FloatsOf(hnsw_, node_of_[i]), layout, node_bytes.data())) continue;
+    far_nodes_.push_back(node_of_[i]);
+  }
 }
 
 // Floats of the first row that has some.
@@ -242,20 +213,8 @@ void GraphBuilder::State::Resume(const std::shared_ptr<const Graph>& graph, Vect
   hnsw_.level_generator_.seed(100 + count);  // not the levels of the first nodes again
   measured_nodes_ = data.effort.empty() ? 0 : count;
   effort_ = data.effort;
-  code_ = data.code;
-  ranges_ = {data.low, data.step};
-  usual_residual_ = UsualResidual(ranges_);
-  const absl::Span<const uint32_t> orphans = data.orphans;
-  if (code_ == CodeKind::kInt8 && !orphans.empty()) {
-    std::vector<uint8_t> code(dimension_);
-    for (uint32_t node = 0; node < count; ++node) {
-      if (!std::binary_search(orphans.begin(), orphans.end(), graph->Rows(node)[0])) continue;
-      if (EncodeVector(ranges_, FloatsOf(hnsw_, node), code.data()) >
-          kFarResidual * usual_residual_) {
-        far_nodes_.push_back(node);
-      }
-    }
-  }
+  if (data.code == CodeKind::kInt8) coder_.UseRanges({data.low, data.step});
+  FindFarNodes(graph->orphans());
   coded_owner_ = graph;
   coded_ = data.nodes.data();
   coded_nodes_ = count;
@@ -307,20 +266,17 @@ absl::Status GraphBuilder::State::Add(absl::Span<const uint32_t> rows, VectorOfR
   return absl::OkStatus();
 }
 
-void GraphBuilder::State::UseFloats() {
-  code_ = CodeKind::kFloat;
-  ranges_ = {};
+void GraphBuilder::State::ForgetCodes() {
   coded_owner_.reset();
   coded_nodes_ = 0;
   far_nodes_.clear();
 }
 
 void GraphBuilder::State::LearnCodes(bool trimmed) {
-  UseFloats();
-  const auto vector = [this](size_t node) { return FloatsOf(hnsw_, static_cast<uint32_t>(node)); };
-  ranges_ = LearnRanges(dimension_, node_count(), vector, trimmed);
-  if (!ranges_.low.empty()) code_ = CodeKind::kInt8;
-  usual_residual_ = UsualResidual(ranges_);
+  ForgetCodes();
+  coder_.Learn(
+      node_count(), [this](size_t node) { return FloatsOf(hnsw_, static_cast<uint32_t>(node)); },
+      trimmed);
 }
 
 void GraphBuilder::State::Measure(std::vector<std::vector<float>> vectors) {
@@ -338,8 +294,9 @@ void GraphBuilder::State::Measure(std::vector<std::vector<float>> vectors) {
   const std::vector<EffortProbe> probes =
       MakeEffortProbes(metric_, std::move(vectors), node_count(), floats);
   effort_ = MeasureEffort(*graph, probes, floats);
-  if (code_ == CodeKind::kInt8 && FloatsNeedHalfTheEffort(probes)) {
-    UseFloats();
+  if (coder_.kind() == CodeKind::kInt8 && FloatsNeedHalfTheEffort(probes)) {
+    ForgetCodes();
+    coder_.UseFloats();
     effort_ = MeasureEffort(Graph(MakeSnapshot(0, {})), probes, floats);
   }
 }
@@ -411,30 +368,14 @@ std::vector<uint32_t> GraphBuilder::State::MendOrphans() {
   return lost;
 }
 
-void GraphBuilder::State::WriteCode(uint32_t node, const NodeLayout& layout, char* out) {
-  const float* const floats = FloatsOf(hnsw_, node);
-  float bias = 0;
-  if (code_ == CodeKind::kFloat) {
-    std::memcpy(out, floats, dimension_ * sizeof(float));
-    bias = PlainBias(metric_, floats, dimension_);
-  } else {
-    auto* const code = reinterpret_cast<uint8_t*>(out);
-    const double residual = EncodeVector(ranges_, floats, code);
-    if (!(residual <= kFarResidual * usual_residual_)) far_nodes_.push_back(node);
-    bias = CodeBias(metric_, ranges_, floats, code);
-  }
-  std::memcpy(out + layout.bias, &bias, sizeof(bias));
-}
-
-void GraphBuilder::State::WriteNodes(const NodeLayout& layout, Snapshot* out) {
+void GraphBuilder::State::WriteNodes(const NodeLayout& layout, char* out) {
   for (uint32_t node = 0; node < node_count(); ++node) {
-    char* const at = out->nodes.data() + node * layout.bytes;
-    if (node < coded_nodes_ &&
-        !std::binary_search(blank_nodes_.begin(), blank_nodes_.end(), node)) {
+    char* const at = out + node * layout.bytes;
+    const bool blank = std::binary_search(blank_nodes_.begin(), blank_nodes_.end(), node);
+    if (node < coded_nodes_ && !blank) {
       std::memcpy(at, coded_ + node * layout.bytes, layout.link_count);
-    } else {
-      std::memset(at, 0, layout.link_count);
-      WriteCode(node, layout, at);
+    } else if (!coder_.Write(FloatsOf(hnsw_, node), layout, at) && !blank) {
+      far_nodes_.push_back(node);
     }
     const absl::Span<const uint32_t> links = LinksOf(hnsw_, node, 0);
     const auto count = static_cast<uint32_t>(links.size());
@@ -445,21 +386,7 @@ void GraphBuilder::State::WriteNodes(const NodeLayout& layout, Snapshot* out) {
   }
 }
 
-void GraphBuilder::State::WriteRows(Snapshot* out) const {
-  out->row_start.resize(node_count() + 1);
-  for (const uint32_t node : node_of_) ++out->row_start[node + 1];
-  std::partial_sum(out->row_start.begin(), out->row_start.end(), out->row_start.begin());
-  std::vector<uint32_t> next(out->row_start.begin(), out->row_start.end() - 1);
-  out->rows.resize(row_of_.size());
-  for (size_t i = 0; i < row_of_.size(); ++i) out->rows[next[node_of_[i]]++] = row_of_[i];
-  for (size_t node = 0; node < node_count(); ++node) {
-    if (out->row_start[node + 1] - out->row_start[node] < 2) continue;
-    std::sort(out->rows.begin() + out->row_start[node],
-              out->rows.begin() + out->row_start[node + 1]);
-  }
-}
-
-void GraphBuilder::State::WriteUpperLinks(Snapshot* out) const {
+void GraphBuilder::State::WriteUpperLinks(GraphSnapshot* out) const {
   const size_t width = 1 + parameters_.m;
   out->upper_start.resize(node_count());
   for (uint32_t node = 0; node < node_count(); ++node) {
@@ -476,19 +403,14 @@ void GraphBuilder::State::WriteUpperLinks(Snapshot* out) const {
 
 GraphData GraphBuilder::State::MakeSnapshot(uint32_t row_limit,
                                             const std::vector<uint32_t>& lost_nodes) {
-  const NodeLayout layout(code_, dimension_, parameters_.m);
-  const auto out = std::make_shared<Snapshot>(node_count() * layout.bytes);
-  WriteNodes(layout, out.get());
-  WriteRows(out.get());
+  const NodeLayout layout(coder_.kind(), dimension_, parameters_.m);
+  const auto out = std::make_shared<GraphSnapshot>(node_count() * layout.bytes);
+  WriteNodes(layout, out->nodes.data());
   WriteUpperLinks(out.get());
+  out->SetRows(node_count(), row_of_, node_of_);
   std::vector<uint32_t> lost = lost_nodes;
   lost.insert(lost.end(), far_nodes_.begin(), far_nodes_.end());
-  for (const uint32_t node : lost) {
-    out->orphans.insert(out->orphans.end(), out->rows.begin() + out->row_start[node],
-                        out->rows.begin() + out->row_start[node + 1]);
-  }
-  std::sort(out->orphans.begin(), out->orphans.end());
-  out->orphans.erase(std::unique(out->orphans.begin(), out->orphans.end()), out->orphans.end());
+  out->SetOrphans(lost);
   GraphData data;
   data.metric = metric_;
   data.dimension = dimension_;
@@ -496,11 +418,9 @@ GraphData GraphBuilder::State::MakeSnapshot(uint32_t row_limit,
   data.row_limit = row_limit;
   data.entry = hnsw_.enterpoint_node_;
   data.top_level = hnsw_.maxlevel_;
-  data.code = code_;
-  if (code_ == CodeKind::kInt8) {
-    data.low = ranges_.low;
-    data.step = ranges_.step;
-  }
+  data.code = coder_.kind();
+  data.low = coder_.ranges().low;
+  data.step = coder_.ranges().step;
   data.node_bytes = layout.bytes;
   data.nodes = out->nodes.span();
   data.row_start = out->row_start;

@@ -72,12 +72,18 @@ void CodeQuery::Set(VectorMetric metric, absl::Span<const float> low, absl::Span
   const size_t d = low.size();
   blocks = (d + kCodeBlock - 1) / kCodeBlock;
   weights.assign(blocks * kCodeBlock, 0);
+  metric_ = metric;
   float largest = 0;
-  double squares = 0;
+  float squares = 0;
+  float step_squares = 0;
+  float step_fourths = 0;
   for (size_t i = 0; i < d; ++i) {
     const float weight = query[i] * step[i];
     largest = std::max(largest, std::abs(weight));
-    squares += static_cast<double>(weight) * weight;
+    squares += weight * weight;
+    const float square = step[i] * step[i];
+    step_squares += square;
+    step_fourths += square * square;
   }
   if (!(largest < kLargest)) {
     offset = std::numeric_limits<float>::infinity();
@@ -100,10 +106,31 @@ void CodeQuery::Set(VectorMetric metric, absl::Span<const float> low, absl::Span
   const double own = PlainBias(metric, query.data(), d);
   scale = static_cast<float>(factor) * unit;
   offset = static_cast<float>(own - factor * (middle - 128.0 * unit * weight_sum));
-  // Codes are rounded, and so are weights, which meet codes some levels from the middle.
-  const double of_weights =
-      static_cast<double>(unit) * unit * kCodeSpread * kCodeSpread * static_cast<double>(d);
-  deviation = static_cast<float>(factor * std::sqrt(kVarianceOfRounding * (squares + of_weights)));
+  // Codes are rounded, and so are weights, which meet codes some levels from the middle. Where
+  // dimensions are wide, so are their steps and what is between q and x.
+  code_variance_ = metric == VectorMetric::kDot ? squares
+                   : step_squares > 0           ? step_fourths / step_squares
+                                                : 0;
+  code_variance_ *= kVarianceOfRounding;
+  weight_variance_ =
+      kVarianceOfRounding * unit * unit * kCodeSpread * kCodeSpread * static_cast<double>(d);
+}
+
+float CodeQuery::DeviationAt(float distance) const {
+  const double far = std::max(0.0f, distance);
+  double variance = weight_variance_;
+  switch (metric_) {
+    case VectorMetric::kDot:
+      variance += code_variance_;
+      break;
+    case VectorMetric::kCosine:  // |q - x|^2 = 2 - 2 q x
+      variance += code_variance_ * (2 + 2 * std::clamp(distance, -1.0f, 1.0f));
+      break;
+    case VectorMetric::kL2:
+      variance = 4 * (variance + code_variance_ * far);
+      break;
+  }
+  return static_cast<float>(std::sqrt(variance));
 }
 
 float PlainBias(VectorMetric metric, const float* v, size_t dimension) {

@@ -42,7 +42,15 @@ struct CodeQuery {
   size_t blocks = 0;
   float offset = 0;
   float scale = 0;
-  float deviation = 0;  // of that distance from the one to the vector itself, about
+
+  // Standard deviation, about, of that distance from the one to the vector itself, where that is
+  // `distance`.
+  float DeviationAt(float distance) const;
+
+ private:
+  VectorMetric metric_ = VectorMetric::kL2;
+  double code_variance_ = 0;    // under DOT of the whole sum; else of a term, for a unit of q - x
+  double weight_variance_ = 0;  // of the whole sum
 };
 
 // Bias of a node that holds v itself: |v|^2 under L2, else 0.
