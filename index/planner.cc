@@ -20,11 +20,22 @@ double WalkedNode(size_t dimension) { return 30 + 0.1 * static_cast<double>(dime
 constexpr double kListedMatch = 30;
 // A neighbour that is asked and refused.
 constexpr double kAskedNode = 8;
+// The same, of a filter over fields without an index; and how often, for each candidate of a walk,
+// an exact search asks before its hits are the nearest.
+constexpr double kDearQuestion = 1000;
+constexpr double kAskedPerCandidate = 4;
 
 // Nodes compared by a walk: it grows a little slower than ef, and with the logarithm of the graph.
 double Walked(const PlanInput& in) {
   const double depth = std::log2(static_cast<double>(std::max<size_t>(in.graph_rows, 2)));
   return 3 * depth * std::pow(static_cast<double>(in.ef), 0.8);
+}
+
+// What dear questions add to an exact search, which asks about rows that are near enough only.
+double DearQuestions(const PlanInput& in, double compared) {
+  return in.dear
+             ? std::min(compared, kAskedPerCandidate * static_cast<double>(in.ef)) * kDearQuestion
+             : 0;
 }
 
 std::string Percent(double share) {
@@ -38,9 +49,10 @@ std::string Percent(double share) {
 SearchPlan PlanSearch(const PlanInput& in) {
   const double rows = static_cast<double>(std::max<size_t>(in.rows, 1));
   const double matches = in.filtered ? std::clamp(in.matches, 0.0, rows) : rows;
-  const double scan = rows * kAskedNode + matches * ScannedRow(in.dimension);
-  const double list =
-      static_cast<double>(in.listed_rows) * kListedMatch + matches * ListedRow(in.dimension);
+  const double scan = in.dear ? rows * ScannedRow(in.dimension) + DearQuestions(in, rows)
+                              : rows * kAskedNode + matches * ScannedRow(in.dimension);
+  const double list = static_cast<double>(in.listed_rows) * kListedMatch +
+                      matches * ListedRow(in.dimension) + DearQuestions(in, matches);
   const bool by_list = in.listed && list < scan;
   const SearchStrategy strategy =
       by_list ? SearchStrategy::kExactMatches : SearchStrategy::kExactScan;
@@ -48,8 +60,9 @@ SearchPlan PlanSearch(const PlanInput& in) {
   const double exact = by_list ? list : scan;
   const double selectivity = std::max(matches / rows, 1 / rows);
   // Among few accepted nodes each step asks a node's neighbours' neighbours.
-  const double asked = in.filtered ? std::min(1 / selectivity, 100.0) - 1 : 0;
-  const double walk = Walked(in) * (WalkedNode(in.dimension) + asked * kAskedNode);
+  const double asked = in.filtered ? std::min(1 / selectivity, 100.0) : 0;
+  const double question = in.dear ? kDearQuestion : kAskedNode;
+  const double walk = Walked(in) * (WalkedNode(in.dimension) + asked * question);
   if (exact < walk) {
     return {strategy,
             "comparing with all " + Percent(selectivity) + " of the rows that pass is cheaper", 0};

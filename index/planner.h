@@ -19,7 +19,8 @@ struct PlanInput {
   size_t rows = 0;         // to be searched, with or without a graph
   size_t graph_rows = 0;   // in the graph; 0: there is none
   double matches = 0;      // estimated rows that the filter accepts
-  bool filtered = false;   // false: rows are refused for being dead only
+  bool filtered = false;   // false: what a walk found is asked about, not what it meets
+  bool dear = false;       // asking whether a row is accepted takes a microsecond
   bool listed = false;     // the rows that can be accepted can be listed
   size_t listed_rows = 0;  // then: how many are on the list, matches among them
   size_t ef = 0;           // of an unfiltered walk

@@ -45,6 +45,16 @@ TEST(PlannerTest, WithoutAFilterAGraphIsWalkedUnlessItIsSmall) {
   EXPECT_EQ(PlanSearch(input).strategy, SearchStrategy::kExactScan);
 }
 
+TEST(PlannerTest, DearQuestionsAreAskedOfTheNearestOnly) {
+  PlanInput input = Million(0.1);
+  input.listed = false;
+  EXPECT_EQ(PlanSearch(input).strategy, SearchStrategy::kFilteredGraph);
+  input.dear = true;
+  input.rows = input.graph_rows = 60'000;
+  input.matches = 6'000;
+  EXPECT_EQ(PlanSearch(input).strategy, SearchStrategy::kExactScan);
+}
+
 TEST(PlannerTest, ALongListOfFewMatchesIsDearerThanAScan) {
   PlanInput input = Million(0.0001);
   input.listed_rows = 900'000;

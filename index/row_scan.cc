@@ -64,8 +64,8 @@ bool RowScan::SurelyFarther(RowId row) const {
              : sum < worst - std::abs(worst) * slack_ - slack_ * lengths;
 }
 
-void RowScan::Offer(RowId row) {
-  if (!query_.accept_is_dear && !query_.accept(row)) return;
+void RowScan::Offer(RowId row, bool ask_first) {
+  if (ask_first && !query_.accept(row)) return;
   ++compared_;
   if (SurelyFarther(row)) return;
   const IndexHit hit{row, rows_.Score(scorer_, row)};
@@ -74,7 +74,7 @@ void RowScan::Offer(RowId row) {
     return;
   }
   if (!best_->WouldEnter(hit)) return;
-  if (query_.accept_is_dear && !query_.accept(row)) return;
+  if (!ask_first && !query_.accept(row)) return;
   best_->Add(hit);
 }
 
@@ -90,7 +90,7 @@ absl::Status RowScan::OfferList(absl::Span<const RowId> rows) {
   for (size_t i = 0; i < rows.size(); ++i) {
     if (i % kRowsPerCheck == 0) RETURN_IF_ERROR(query_.check());
     if (i + kRowsAhead < rows.size()) rows_.Prefetch(rows[i + kRowsAhead], kBytesAhead);
-    Offer(rows[i]);
+    Offer(rows[i], /*ask_first=*/false);
   }
   return query_.check();
 }

@@ -26,8 +26,9 @@ class RowScan {
   // Forgets all hits.
   void Restart();
   // Compares one row, and asks `accept` of it before or after, whichever is dearer last.
-  void Offer(RowId row);
+  void Offer(RowId row) { Offer(row, !query_.accept_is_dear); }
   absl::Status OfferRange(RowId begin, RowId end);
+  // Of rows that are likely to be accepted: `accept` is asked about those near enough.
   absl::Status OfferList(absl::Span<const RowId> rows);
 
   size_t hit_count() const { return best_->size(); }
@@ -41,6 +42,7 @@ class RowScan {
   std::vector<IndexHit> Take() { return best_->Take(); }
 
  private:
+  void Offer(RowId row, bool ask_first);
   bool SurelyFarther(RowId row) const;
 
   const RowStore& rows_;

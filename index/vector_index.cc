@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <utility>
 
 #include "base/mutex.h"
@@ -54,7 +55,9 @@ struct VectorIndex::State {
                       const std::shared_ptr<const Graph>& before,
                       absl::FunctionRef<bool()> cancelled,
                       absl::FunctionRef<void(double)> progress);
-  size_t ChooseEffort(const Graph& walked, const IndexQuery& query) const;
+  size_t ChooseEffort(const Graph& walked, const IndexQuery& query, bool ask_afterwards) const;
+  SearchPlan Plan(const Graph* graph_now, const IndexQuery& query, uint32_t row_count,
+                  bool ask_afterwards, IndexAnswer* answer) const;
   absl::StatusOr<bool> SearchGraph(const Graph& walked, const IndexQuery& query,
                                    const SearchPlan& plan, uint32_t row_count, RowScan* scan,
                                    IndexAnswer* answer) const;
@@ -202,12 +205,14 @@ void VectorIndex::State::ScoreCandidates(const Graph& walked, const GraphWalk& w
   }
 }
 
-size_t VectorIndex::State::ChooseEffort(const Graph& walked, const IndexQuery& query) const {
+size_t VectorIndex::State::ChooseEffort(const Graph& walked, const IndexQuery& query,
+                                        bool ask_afterwards) const {
   const double recall = query.target_recall > 0 ? query.target_recall : options.target_recall;
   size_t ef = query.ef > 0 ? query.ef : ChooseEf(walked.data().effort, recall, query.top_k);
   ef = std::max(ef, query.top_k);
-  if (!MayAskAfterwards(query)) return ef;
-  return static_cast<size_t>(static_cast<double>(ef) / query.selectivity);
+  if (!ask_afterwards) return ef;
+  // Some of what is found will be refused.
+  return static_cast<size_t>(static_cast<double>(ef) * std::pow(query.selectivity, -0.75));
 }
 
 // False: the graph could not give what an exact search would.
@@ -233,6 +238,23 @@ absl::StatusOr<bool> VectorIndex::State::SearchGraph(const Graph& walked, const 
   return scan->full() || scan->beyond_threshold() > 0;
 }
 
+// How the query is best answered, if what the graph finds may be asked about afterwards or not.
+SearchPlan VectorIndex::State::Plan(const Graph* graph_now, const IndexQuery& query,
+                                    uint32_t row_count, bool ask_afterwards,
+                                    IndexAnswer* answer) const {
+  if (graph_now != nullptr) answer->ef = ChooseEffort(*graph_now, query, ask_afterwards);
+  return PlanSearch(
+      {.rows = row_count,
+       .graph_rows = graph_now != nullptr && !query.exact ? graph_now->row_count() : 0,
+       .matches = query.selectivity * static_cast<double>(row_count),
+       .filtered = !ask_afterwards,
+       .dear = query.accept_is_dear,
+       .listed = query.listing.has_value(),
+       .listed_rows = query.listing.has_value() ? query.listing->count : 0,
+       .ef = answer->ef,
+       .dimension = options.dimension});
+}
+
 absl::StatusOr<IndexAnswer> VectorIndex::Search(const IndexQuery& query) const {
   IndexAnswer answer;
   if (query.top_k == 0) return answer;
@@ -241,28 +263,28 @@ absl::StatusOr<IndexAnswer> VectorIndex::Search(const IndexQuery& query) const {
   const uint32_t row_count = state_->rows.row_count();
   RowScan scan(state_->options.metric, state_->rows, query);
   answer.buffered = row_count - (graph ? graph->row_limit() : 0);
-  if (graph) answer.ef = state_->ChooseEffort(*graph, query);
-  const bool may_list = query.listing.has_value();
-  SearchPlan plan = PlanSearch({.rows = row_count,
-                                .graph_rows = graph && !query.exact ? graph->row_count() : 0,
-                                .matches = query.selectivity * static_cast<double>(row_count),
-                                .filtered = !MayAskAfterwards(query),
-                                .listed = may_list,
-                                .listed_rows = may_list ? query.listing->count : 0,
-                                .ef = answer.ef,
-                                .dimension = state_->options.dimension});
-  const bool walk =
-      plan.strategy == SearchStrategy::kGraph || plan.strategy == SearchStrategy::kFilteredGraph;
-  if (walk) {
+  SearchPlan plan = state_->Plan(graph.get(), query, row_count, MayAskAfterwards(query), &answer);
+  if (plan.strategy == SearchStrategy::kGraph) {
     ASSIGN_OR_RETURN(answer.used_graph,
                      state_->SearchGraph(*graph, query, plan, row_count, &scan, &answer));
-    answer.segments = answer.used_graph ? 1 : 0;
+    if (!answer.used_graph) {
+      // Near rows are refused more than others: then only those that pass are worth a step.
+      plan = state_->Plan(graph.get(), query, row_count, /*ask_afterwards=*/false, &answer);
+      scan.Restart();
+    }
   }
+  const bool walk = plan.strategy == SearchStrategy::kFilteredGraph;
+  if (walk && !answer.used_graph) {
+    ASSIGN_OR_RETURN(answer.used_graph,
+                     state_->SearchGraph(*graph, query, plan, row_count, &scan, &answer));
+  }
+  answer.segments = answer.used_graph ? 1 : 0;
   if (!answer.used_graph) {
     if (walk) plan.reason += "; the graph's answer was not complete";
     const std::optional<std::vector<RowId>> listed =
-        may_list && plan.strategy != SearchStrategy::kExactScan ? query.listing->rows()
-                                                                : std::nullopt;
+        query.listing.has_value() && plan.strategy != SearchStrategy::kExactScan
+            ? query.listing->rows()
+            : std::nullopt;
     scan.Restart();
     RETURN_IF_ERROR(listed ? scan.OfferList(*listed) : scan.OfferRange(0, row_count));
   }

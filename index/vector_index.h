@@ -49,7 +49,7 @@ struct IndexQuery {
   absl::FunctionRef<bool(RowId)> accept;
   // Asks the memory for what `accept` will need of these rows. Unset: nothing needs it.
   std::optional<absl::FunctionRef<void(absl::Span<const RowId>)>> prepare = {};
-  // `accept` refuses few rows, spread evenly: it is asked of what was found, not on the way.
+  // `accept` may be asked of what a walk found and not on the way, if it passes most rows.
   bool unfiltered = true;
   // True when `accept` costs more than a distance: exact scans then ask it only about rows near
   // enough to be hits.

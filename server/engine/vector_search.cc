@@ -152,7 +152,7 @@ class RowSearch {
                      .threshold = query_.threshold,
                      .accept = accept,
                      .prepare = prepare,
-                     .unfiltered = !gate_->filtered(),
+                     .unfiltered = true,
                      .accept_is_dear = gate_->is_dear(),
                      .tie_before = tie_before,
                      .selectivity = selectivity,

@@ -235,6 +235,12 @@ TEST(ConvertTest, FiltersAreReadAndBounded) {
   ASSERT_TRUE(out.ok()) << out.status();
   EXPECT_EQ(out->filter->children[0].op, FilterSpec::Op::kLt);
   EXPECT_EQ(std::get<int64_t>(out->filter->children[0].values[0]), 7);
+  compare->set_op(v1::PREFIX);
+  EXPECT_EQ(ToEngine(request)->filter->children[0].op, FilterSpec::Op::kPrefix);
+  compare->set_op(v1::CONTAINS);
+  EXPECT_EQ(ToEngine(request)->filter->children[0].op, FilterSpec::Op::kContains);
+  compare->set_op(v1::COMPARE_OP_UNSPECIFIED);
+  ExpectError(ToEngine(request), kInvalid, "filter.and.filters[0].compare.op");
   list->add_filters()->mutable_in()->set_ref("v:x");
   ExpectError(ToEngine(request), kInvalid, "filter.and.filters[1].in.values");
   for (size_t i = 0; i <= limits::kMaxInValues; ++i) {
