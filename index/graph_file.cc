@@ -122,6 +122,7 @@ absl::StatusOr<std::shared_ptr<GraphFile>> GraphFile::Open(const std::string& pa
   if (stat_error != 0) return Unreadable(path, stat_error);
   if (size < graph_file::kHeaderBytes) return Damaged(path, "it is cut off");
   if (data == MAP_FAILED) return Unreadable(path, map_error);
+  madvise(data, size, MADV_WILLNEED);
   std::shared_ptr<GraphFile> opened(new GraphFile(static_cast<char*>(data), size));
   RETURN_IF_ERROR(opened->Parse(path, wanted));
   return opened;

@@ -299,8 +299,10 @@ absl::StatusOr<std::optional<std::string>> RocksDbKvStore::Get(Family family,
 }
 
 std::unique_ptr<KvIterator> RocksDbKvStore::NewIterator(Family family) const {
-  return std::make_unique<RocksDbIterator>(
-      &path_, db_->NewIterator(rocksdb::ReadOptions(), Handle(family)));
+  rocksdb::ReadOptions options;
+  // Who walks through the latest rows reads them all, once: the cache is for those asked for again.
+  options.fill_cache = family != Family::kLatest;
+  return std::make_unique<RocksDbIterator>(&path_, db_->NewIterator(options, Handle(family)));
 }
 
 std::vector<std::unique_ptr<KvIterator>> RocksDbKvStore::NewIterators(

@@ -165,6 +165,12 @@ std::vector<std::shared_ptr<VectorCollection>> Collections::All() const {
   return all;
 }
 
+uint64_t Collections::file_bytes() const {
+  uint64_t bytes = 0;
+  for (const auto& [key, collection] : *map()) bytes += collection->file_bytes();
+  return bytes;
+}
+
 void Collections::StartMaintenance(std::function<uint64_t()> applied_seq) {
   thread_ = std::thread([this, applied_seq = std::move(applied_seq)] { Maintain(applied_seq); });
 }

@@ -62,6 +62,7 @@ class Collections {
   // nullptr: the field is not searchable, or was only just deleted.
   std::shared_ptr<VectorCollection> Find(ViewId view_id, size_t field) const;
   std::vector<std::shared_ptr<VectorCollection>> All() const;
+  uint64_t file_bytes() const;  // of all index files
 
   // Starts the background thread. `applied_seq` is asked from it.
   void StartMaintenance(std::function<uint64_t()> applied_seq);

@@ -50,8 +50,9 @@ void Engine::Parts::AddGauges(MetricRegistry* metrics) {
                     [this] { return online->complete() ? 1.0 : 0.0; });
   metrics->AddGauge("fletch_applied_seq", "Newest commit that every read sees.", {},
                     [this] { return static_cast<double>(pipeline->applied_seq()); });
-  metrics->AddGauge("fletch_disk_bytes", "Bytes of the store's files.", {},
-                    [this] { return static_cast<double>(store->DiskBytes()); });
+  metrics->AddGauge(
+      "fletch_disk_bytes", "Bytes of the store's and the indexes' files.", {},
+      [this] { return static_cast<double>(store->DiskBytes() + collections->file_bytes()); });
   metrics->AddGauge("fletch_window_bytes", "Bytes of the events kept for online windows.", {},
                     [this] { return static_cast<double>(events->bytes()); });
   metrics->AddGauge("fletch_window_entities", "Entities whose events are kept for online windows.",
@@ -224,7 +225,7 @@ EngineStatus Engine::Status() const {
   status.online_bytes = online.bytes();
   status.online_budget_bytes = online.budget_bytes();
   status.online_complete = online.complete();
-  status.disk_bytes = parts_->store->DiskBytes();
+  status.disk_bytes = parts_->store->DiskBytes() + parts_->collections->file_bytes();
   for (const auto& collection : parts_->collections->All()) {
     const ViewSchema& schema = collection->view().schema;
     status.indexes.push_back(

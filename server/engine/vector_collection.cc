@@ -89,6 +89,7 @@ uint64_t VectorCollection::buffered_vectors() const {
   return state_->Generation()->index().figures().buffered_rows;
 }
 bool VectorCollection::building() const { return state_->work == State::Work::kBuilding; }
+uint64_t VectorCollection::file_bytes() const { return state_->saved.file().bytes; }
 void VectorCollection::RequestRebuild() { state_->rebuild_requested = true; }
 void VectorCollection::Drop() { state_->saved.Drop(); }
 

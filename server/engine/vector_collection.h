@@ -133,6 +133,7 @@ class VectorCollection {
   uint64_t graph_vectors() const;
   uint64_t buffered_vectors() const;
   bool building() const;
+  uint64_t file_bytes() const;  // of the index file
   // Looks at every row.
   IndexDescription Describe() const;
   // Live vectors of the graph that no walk reaches; follows every link.

@@ -209,7 +209,7 @@ bool VectorCollection::Maintain(int64_t now, uint64_t applied_seq,
 void VectorCollection::SaveIfCheap() {
   State& s = *state_;
   const std::shared_ptr<VectorGeneration> generation = s.Generation();
-  s.clock = std::numeric_limits<int64_t>::max();
+  s.clock = std::numeric_limits<int64_t>::max() / 2;  // as if all had been quiet for long
   if (generation->index().row_count() > kCheapSaveRows || !s.WantsSave(*generation)) return;
   s.Save([] { return false; });
 }

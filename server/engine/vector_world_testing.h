@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -26,7 +27,8 @@ struct VectorWorldOptions {
   uint32_t dimension = 4;
   int64_t ttl = 0;
   int entities = 10;
-  int event_keys = 2;  // distinct ones
+  int event_keys = 2;       // distinct ones
+  std::string folder = {};  // of the index file; empty: none is kept
 };
 
 inline std::shared_ptr<const View> VectorView(const VectorWorldOptions& options) {
@@ -108,12 +110,14 @@ struct VectorWorld {
     ASSERT_TRUE(EraseEntity(store.get(), view->schema, key).ok());
     facts.erase(key);
     latests.erase(key);
-    collection->Erase(key);
+    ASSERT_TRUE(collection->Erase(key).ok());
   }
 
   // A collection as after a restart.
   void Reload() {
-    collection = std::make_unique<VectorCollection>(view, 1, store.get());
+    collection.reset();
+    collection = std::make_unique<VectorCollection>(
+        view, 1, store.get(), CollectionOptions{.folder = options.folder, .newest_seq = seq});
     for (const auto& [key, latest] : latests) {
       if (latest.state != Latest::State::kAbsent) collection->Apply(key, latest, now);
     }
@@ -179,6 +183,42 @@ inline std::string HitsText(const std::vector<VectorHit>& hits) {
             std::to_string(hit.score) + "@" + std::to_string(hit.event_time) + " ";
   }
   return text;
+}
+
+// Entities 0 to n-1 at now, around 30 centres.
+inline void Fill(VectorWorld* world, int n, std::mt19937_64& random) {
+  std::normal_distribution<float> normal;
+  std::vector<std::vector<float>> centres(30, std::vector<float>(world->options.dimension));
+  for (auto& centre : centres) {
+    for (float& x : centre) x = normal(random);
+  }
+  for (int i = 0; i < n;) {
+    std::vector<Fact> batch;
+    for (int j = 0; j < 100 && i < n; ++j, ++i) {
+      std::vector<float> vector = centres[random() % centres.size()];
+      for (float& x : vector) x += 0.4f * normal(random);
+      batch.push_back(VectorFact(*world, i, world->now, vector));
+    }
+    world->Commit(batch);
+  }
+}
+
+inline VectorQuery QueryNow(const VectorWorld& world, std::mt19937_64& random) {
+  std::normal_distribution<float> normal;
+  VectorQuery query;
+  query.vector.resize(world.options.dimension);
+  for (float& x : query.vector) x = normal(random);
+  query.as_of = world.now;
+  query.read_seq = world.seq;
+  return query;
+}
+
+inline double HitRecall(const std::vector<VectorHit>& found, const std::vector<VectorHit>& wanted) {
+  std::set<std::string> keys;
+  for (const VectorHit& hit : found) keys.insert(hit.entity_key);
+  size_t shared = 0;
+  for (const VectorHit& hit : wanted) shared += keys.count(hit.entity_key);
+  return static_cast<double>(shared) / static_cast<double>(wanted.size());
 }
 
 }  // namespace fletch
