@@ -100,6 +100,22 @@ TEST(CatalogSpecTest, BadViewsAreRefusedWithThePath) {
        "v.fields[0].index", "FLOAT_VECTOR"},
       {"name: 'v' fields { name: 'f' type: FLOAT_VECTOR dimension: 2 index { } }", kInvalid,
        "v.fields[0].index.metric", "COSINE"},
+      {"name: 'v' fields { name: 'f' type: FLOAT_VECTOR dimension: 2 index { metric: L2 m: 3 } }",
+       kRange, "v.fields[0].index.m", "4 to 64"},
+      {"name: 'v' fields { name: 'f' type: FLOAT_VECTOR dimension: 2 index { metric: L2 m: 65 } }",
+       kRange, "v.fields[0].index.m", "4 to 64"},
+      {"name: 'v' fields { name: 'f' type: FLOAT_VECTOR dimension: 2"
+       " index { metric: L2 m: 20 ef_construction: 19 } }",
+       kRange, "v.fields[0].index.ef_construction", "m (20) to 2000"},
+      {"name: 'v' fields { name: 'f' type: FLOAT_VECTOR dimension: 2"
+       " index { metric: L2 ef_construction: 2001 } }",
+       kRange, "v.fields[0].index.ef_construction", "m (16) to 2000"},
+      {"name: 'v' fields { name: 'f' type: FLOAT_VECTOR dimension: 2"
+       " index { metric: L2 target_recall: 0.49 } }",
+       kRange, "v.fields[0].index.target_recall", "0.5 to 0.999"},
+      {"name: 'v' fields { name: 'f' type: FLOAT_VECTOR dimension: 2"
+       " index { metric: L2 target_recall: nan } }",
+       kRange, "v.fields[0].index.target_recall", "0.5 to 0.999"},
       {"name: 'v' fields { name: 'f' type: BYTES indexed: true }", kInvalid, "v.fields[0].indexed",
        "BYTES"},
       {"name: 'v' fields { name: 'f' type: INT64 array: true indexed: true }", kInvalid,
@@ -240,6 +256,13 @@ TEST(CatalogSpecTest, ComparesVersions) {
       {field("type: FLOAT_VECTOR dimension: 2"),
        field("type: FLOAT_VECTOR dimension: 2 index { metric: L2 }"), v1::BREAKING,
        "was none and becomes L2"},
+      {field("type: FLOAT_VECTOR dimension: 2 index { metric: L2 }"),
+       field("type: FLOAT_VECTOR dimension: 2 index { metric: L2 m: 16 ef_construction: 200"
+             " target_recall: 0.95 }"),
+       v1::UNCHANGED, ""},
+      {field("type: FLOAT_VECTOR dimension: 2 index { metric: L2 }"),
+       field("type: FLOAT_VECTOR dimension: 2 index { metric: L2 m: 24 target_recall: 0.9 }"),
+       v1::CHANGED, "m 24, ef_construction 200, target_recall 0.9"},
       {field("type: FLOAT_VECTOR dimension: 2 index { metric: DOT }"),
        field("type: FLOAT_VECTOR dimension: 2 index { metric: L2 }"), v1::BREAKING,
        "was DOT and becomes L2"},

@@ -19,7 +19,7 @@ namespace fletch {
 namespace {
 
 constexpr size_t kFirstFactor = 4;  // hits asked for, for each that is wanted
-constexpr size_t kGrowth = 4;       // when that was not enough
+constexpr size_t kGrowth = 16;      // when that was not enough
 constexpr std::string_view kPath = "group_by.ref";
 
 std::string Bytes(uint64_t value) {
@@ -201,6 +201,7 @@ absl::StatusOr<VectorAnswer> SearchGroups(
       for (bool ended = false; !ended;) {
         ASSIGN_OR_RETURN(ended, ask_more());
       }
+      answer.reason = StrCat("the nearest ", limits::kMaxTopK, " are of too few groups");
       break;
     }
     const bool dear = wider.exact || answer.strategy == "as_of_scan";  // again as dear: ask at once

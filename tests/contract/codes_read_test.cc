@@ -30,6 +30,8 @@ TEST(CodesTest, TheGoodRequestsAreGood) {
   EXPECT_EQ(online.code, StatusCode::OK) << online.Text();
   const Outcome search = client->Ask(kSearch, GoodSearch());
   EXPECT_EQ(search.code, StatusCode::OK) << search.Text();
+  const Outcome batch = client->Ask(kBatchSearch, GoodBatchSearch());
+  EXPECT_EQ(batch.code, StatusCode::OK) << batch.Text();
   const Snapshot snapshot = TakeSnapshot(client);
   for (size_t i = 0; i < 3; ++i) EXPECT_FALSE(snapshot.histories[i].empty()) << i;
 }
@@ -139,6 +141,34 @@ TEST(CodesTest, Searches) {
                 [](auto* m) { m->set_top_k(limits::kMaxTopK + 1); }),
       BadSearch("ef over its limit", kRange, "params.ef",
                 [](auto* m) { m->mutable_params()->set_ef(limits::kMaxEf + 1); }),
+      BadSearch("rescore over its limit", kRange, "params.rescore",
+                [](auto* m) { m->mutable_params()->set_rescore(limits::kMaxRescore + 1); }),
+      BadSearch("target_recall of all", kInvalid, "params.target_recall",
+                [](auto* m) { m->mutable_params()->set_target_recall(1); }),
+      BadSearch("target_recall below 0", kInvalid, "params.target_recall",
+                [](auto* m) { m->mutable_params()->set_target_recall(-0.5); }),
+      BadSearch("target_recall NaN", kInvalid, "params.target_recall",
+                [](auto* m) { m->mutable_params()->set_target_recall(NAN); }),
+      BadSearch("ef and target_recall", kInvalid, "params.target_recall",
+                [](auto* m) {
+                  m->mutable_params()->set_ef(10);
+                  m->mutable_params()->set_target_recall(.9);
+                }),
+      BadSearch("threshold NaN", kInvalid, "score_threshold",
+                [](auto* m) { m->set_score_threshold(NAN); }),
+      BadSearch("groups of nothing", kInvalid, "group_by.ref",
+                [](auto* m) { m->mutable_group_by(); }),
+      BadSearch("groups of an unknown key", kMissing, "group_by.ref",
+                [](auto* m) { m->mutable_group_by()->set_ref("x"); }),
+      BadSearch("groups of JSON", kInvalid, "group_by.ref",
+                [](auto* m) { m->mutable_group_by()->set_ref("profile:doc"); }),
+      BadSearch("groups of another entity", kInvalid, "group_by.ref",
+                [](auto* m) { m->mutable_group_by()->set_ref("orders:total"); }),
+      BadSearch("groups too large", kRange, "group_by.size",
+                [](auto* m) {
+                  m->mutable_group_by()->set_ref("id");
+                  m->mutable_group_by()->set_size(limits::kMaxGroupSize + 1);
+                }),
       BadSearch("vector over its limit", kRange, "vector",
                 [](auto* m) { m->mutable_vector()->Resize(limits::kMaxDimension + 1, 1); }),
       BadSearch("another dimension", kInvalid, "vector", [](auto* m) { m->add_vector(1); }),
@@ -175,6 +205,89 @@ TEST(CodesTest, Searches) {
                     filter = filter->mutable_not_();
                   filter->mutable_is_null()->set_ref("profile:score");
                 }),
+  });
+}
+
+TEST(CodesTest, BatchSearches) {
+  const auto bad = [](const std::string& name, StatusCode code, const std::string& field,
+                      const std::function<void(v1::BatchSearchRequest*)>& spoil) {
+    return Row{name, kBatchSearch, Spoil<v1::BatchSearchRequest>(GoodBatchSearch(), spoil),
+               code, field,        ""};
+  };
+  Check({
+      bad("no queries", kInvalid, "query_count", [](auto* m) { m->set_query_count(0); }),
+      bad("too many queries", kRange, "query_count",
+          [](auto* m) { m->set_query_count(limits::kMaxBatchQueries + 1); }),
+      bad("too many hits", kRange, "common.top_k",
+          [](auto* m) {
+            m->set_query_count(limits::kMaxBatchQueries);
+            m->mutable_common()->set_top_k(limits::kMaxBatchHits / limits::kMaxBatchQueries + 1);
+          }),
+      bad("top_k 0", kInvalid, "common.top_k", [](auto* m) { m->mutable_common()->set_top_k(0); }),
+      bad("no project", kInvalid, "common.project",
+          [](auto* m) { m->mutable_common()->clear_project(); }),
+      bad("a vector in common", kInvalid, "common.vector",
+          [](auto* m) { m->mutable_common()->add_vector(1); }),
+      bad("a key in common", kInvalid, "common.entity_key",
+          [](auto* m) {
+            (*m->mutable_common()->mutable_entity_key())["id"].mutable_int64s()->add_values(1);
+          }),
+      bad("neither vectors nor keys", kInvalid, "vectors", [](auto* m) { m->clear_vectors(); }),
+      bad("fewer numbers than queries", kInvalid, "vectors",
+          [](auto* m) { m->set_query_count(3); }),
+      bad("NaN", kInvalid, "vectors", [](auto* m) { m->set_vectors(4, NAN); }),
+      bad("zero vector under cosine", kInvalid, "vectors", [](auto* m) { m->set_vectors(4, 0); }),
+      bad("unknown view", kMissing, "common.index",
+          [](auto* m) { m->mutable_common()->set_index("x:emb"); }),
+      bad("keys of one row", kInvalid, "entity_keys.id",
+          [](auto* m) {
+            m->clear_vectors();
+            (*m->mutable_entity_keys())["id"].mutable_int64s()->add_values(1);
+          }),
+      bad("a key without a vector", kMissing, "entity_keys",
+          [](auto* m) {
+            m->clear_vectors();
+            for (const int64_t id : {1, 404}) {
+              (*m->mutable_entity_keys())["id"].mutable_int64s()->add_values(id);
+            }
+          }),
+      bad("empty filter", kInvalid, "common.filter",
+          [](auto* m) { m->mutable_common()->mutable_filter(); }),
+      bad("as_of beyond now", kRange, "common.as_of",
+          [](auto* m) { m->mutable_common()->mutable_as_of()->add_micros(kFarFuture); }),
+  });
+}
+
+TEST(CodesTest, Indexes) {
+  const auto audit = [](const std::string& name, StatusCode code, const std::string& field,
+                        const std::function<void(v1::AuditRecallRequest*)>& spoil) {
+    v1::AuditRecallRequest good;
+    good.set_project("c");
+    good.set_index("face:emb");
+    return Row{name, kAuditRecall, Spoil<v1::AuditRecallRequest>(good, spoil), code, field, ""};
+  };
+  const auto index = [](const char* method, StatusCode code, const std::string& field,
+                        const std::string& name) {
+    v1::DescribeIndexRequest request;  // RebuildIndexRequest has the same fields
+    request.set_project("c");
+    request.set_index(name);
+    return Row{
+        std::string(method) + " " + name, method, request.SerializeAsString(), code, field, ""};
+  };
+  Check({
+      audit("audit of an unknown view", kMissing, "index", [](auto* m) { m->set_index("x:emb"); }),
+      audit("audit of exact searches", kInvalid, "params.exact",
+            [](auto* m) { m->mutable_params()->set_exact(true); }),
+      audit("audit of too many", kRange, "queries",
+            [](auto* m) { m->set_queries(limits::kMaxAuditQueries + 1); }),
+      audit("audit with too many hits", kRange, "top_k",
+            [](auto* m) { m->set_top_k(limits::kMaxTopK + 1); }),
+      audit("audit with an empty filter", kInvalid, "filter", [](auto* m) { m->mutable_filter(); }),
+      index(kDescribeIndex, kMissing, "index", "x:emb"),
+      index(kDescribeIndex, kInvalid, "index", "face"),
+      index(kDescribeIndex, kInvalid, "index", ""),
+      index(kRebuildIndex, kMissing, "index", "face:x"),
+      index(kRebuildIndex, kInvalid, "index", "profile:score"),
   });
 }
 

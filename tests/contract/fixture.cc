@@ -170,6 +170,15 @@ v1::SearchRequest GoodSearch() {
   return request;
 }
 
+v1::BatchSearchRequest GoodBatchSearch() {
+  v1::BatchSearchRequest request;
+  *request.mutable_common() = GoodSearch();
+  request.mutable_common()->clear_vector();
+  request.set_query_count(2);
+  for (const float x : {1.0f, 0.0f, 0.0f, 0.0f, 1.0f, 0.0f}) request.add_vectors(x);
+  return request;
+}
+
 void LoadProject(WireClient* client) {
   const Outcome applied = client->Ask(kApply, ProjectSpec());
   ASSERT_EQ(applied.code, grpc::StatusCode::OK) << applied.Text();

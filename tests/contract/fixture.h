@@ -32,6 +32,10 @@ inline constexpr char kOnline[] = "/fletch.v1.ServingService/GetOnlineFeatures";
 inline constexpr char kJoin[] = "/fletch.v1.HistoricalService/GetHistoricalFeatures";
 inline constexpr char kHistory[] = "/fletch.v1.HistoricalService/GetFeatureHistory";
 inline constexpr char kSearch[] = "/fletch.v1.VectorService/Search";
+inline constexpr char kBatchSearch[] = "/fletch.v1.VectorService/BatchSearch";
+inline constexpr char kAuditRecall[] = "/fletch.v1.VectorService/AuditRecall";
+inline constexpr char kDescribeIndex[] = "/fletch.v1.VectorService/DescribeIndex";
+inline constexpr char kRebuildIndex[] = "/fletch.v1.VectorService/RebuildIndex";
 inline constexpr char kStatus[] = "/fletch.v1.AdminService/GetStatus";
 
 // Project "c": entity user (id INT64), entity shop (name STRING); view profile of user (score
@@ -50,6 +54,7 @@ v1::HistoricalHeader GoodHeader();
 v1::SpineBatch GoodSpine();
 v1::GetFeatureHistoryRequest GoodHistory(const std::string& view = "profile");
 v1::SearchRequest GoodSearch();
+v1::BatchSearchRequest GoodBatchSearch();
 
 // Applies the project and writes the facts.
 void LoadProject(WireClient* client);
