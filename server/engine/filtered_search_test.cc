@@ -206,16 +206,16 @@ class FilteredSearchTest : public testing::Test {
 TEST_F(FilteredSearchTest, IndexesChangeNoAnswer) {
   Open();
   Apply(false);
-  for (int step = 0; step < 2500 && !HasFatalFailure(); ++step) {
+  for (int step = 0; step < 1000 && !HasFatalFailure(); ++step) {
     clock_.Advance(static_cast<int64_t>(random_() % (kSecond / 4)));
     const uint64_t action = random_() % 400;
     if (action < 3) {
       Erase();
-    } else if (action < 6) {
-      Apply(random_() % 2 == 0);
     } else if (action < 8) {
+      Apply(random_() % 2 == 0);
+    } else if (action < 12) {
       Open();
-    } else if (action < 10) {
+    } else if (action < 20) {
       std::this_thread::sleep_for(std::chrono::milliseconds(60));  // orders are made
     } else if (action < 40) {
       Remove();
@@ -224,9 +224,9 @@ TEST_F(FilteredSearchTest, IndexesChangeNoAnswer) {
     }
     if (step % 2 == 0) Compare();
   }
-  EXPECT_GT(indexed_, 300u);
-  EXPECT_GT(listed_, 5u);
-  EXPECT_GT(hits_, 500u);
+  EXPECT_GT(indexed_, 100u);
+  EXPECT_GT(listed_, 0u);
+  EXPECT_GT(hits_, 200u);
 }
 
 // 3,000 items, so that orders are merged again while searches run.
