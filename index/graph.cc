@@ -31,10 +31,10 @@ constexpr float kDeviations = 2.5f;
 // Accepted nodes that a filtered walk begins at besides the descent's end, and how many nodes are
 // asked for them at most.
 constexpr size_t kStarts = 16;
-// Where nothing near the query is accepted, the nearest accepted ones lie all around it, far from
+// Where little near the query is accepted, the nearest accepted ones lie all around it, far from
 // each other: the walk begins at more places and goes on longer.
 constexpr size_t kFarStarts = 256;
-constexpr size_t kFarEffort = 4;
+constexpr size_t kFarEffort = 6;
 constexpr size_t kProbesPerStart = 8;
 
 void Prefetch(const char* bytes, size_t size) {
@@ -336,7 +336,8 @@ void Graph::Walker::Begin(uint32_t start, bool accepted) {
   s_.seen[start] = s_.tag + 1;
   s_.fresh.clear();
   GatherAccepted(start);
-  const bool far = !accepted && s_.fresh.empty();
+  const double usual = query_.selectivity * static_cast<double>(asked_);
+  const bool far = !accepted && static_cast<double>(s_.fresh.size()) < usual / 3;
   s_.beam.Reset(far ? std::min(kFarEffort * query_.ef, graph_.node_count()) : places);
   if (accepted) s_.fresh.push_back(start);
   AddFresh();

@@ -58,6 +58,7 @@ struct Found {
 inline Found Find(const Graph& graph, const Rows& rows, const std::vector<float>& query, size_t ef,
                   size_t top_k = 10, const Accept& accept = {}, double selectivity = 1) {
   GraphQuery ask{.vector = query, .ef = ef, .selectivity = selectivity, .check = kAlwaysGoOn};
+  ask.visit_limit = 100 * rows.size();  // the ways are the question, not their cost
   if (accept) ask.accept.emplace(accept);
   Found found{{}, *graph.Walk(ask)};
   const VectorMetric metric = graph.data().metric;
