@@ -292,7 +292,9 @@ def run(daemon: Daemon, rng: random.Random, vectors: int, rounds: int, over: Any
         examiner.examine(30)
         examiner.audit()
         done += 1
+    held.erase(daemon.stubs, held.pick(0.001))
     examiner.problems += held.left_on_disk(daemon.data_dir)
+    examiner.examine(5)
     text = examiner.verdict()
     print(f"search model: {vectors} vectors, {held.metric}, target {held.target}, {done} rounds, {examiner.searched} "
           f"searches {dict(examiner.strategies)}, recall {text}", flush=True)
