@@ -278,10 +278,11 @@ absl::StatusOr<bool> CommitPipeline::FindReplay(const CommitRequest& request, co
 // Checks what can only be known now; moves the request into the group.
 absl::Status CommitPipeline::Admit(CommitRequest* request, Group* group) {
   RETURN_IF_ERROR(request->call.Check());
-  RETURN_IF_ERROR(Renew(&request->write));
   GroupMember member;
   ASSIGN_OR_RETURN(member.replay, FindReplay(*request, *group, &member));
   if (!member.replay) {
+    RETURN_IF_ERROR(request->refusal);
+    RETURN_IF_ERROR(Renew(&request->write));
     RETURN_IF_ERROR(commit_facts_.Settle(&request->write));
     if (!request->request_key.empty()) {
       group->request_ids.try_emplace(request->request_key, group->members.size());
