@@ -265,20 +265,6 @@ TEST_F(EngineTest, RequestIdsAreOneCommit) {
   EXPECT_EQ(engine_->applied_seq(), first->commit_seq);
 }
 
-TEST_F(EngineTest, ARequestIdIsKnownAfterTheSchemaChanged) {
-  ApplyUsers(0);
-  auto first = Write({{1, 5, 10}}, "id");
-  ASSERT_TRUE(first.ok());
-  Apply(
-      "allow_breaking: true objects { feature_view { name: 'v' entity: 'user' "
-      "fields { name: 'y' type: INT64 } } }");
-  EXPECT_EQ(Write({{1, 5, 10}}, "id")->commit_seq, first->commit_seq);
-  EXPECT_EQ(Write({{1, 5, 11}}, "id").status().code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(Write({{1, 5, 10}}, "new").status().code(), absl::StatusCode::kNotFound);
-  EXPECT_EQ(Write({{1, 5, 10}}).status().code(), absl::StatusCode::kNotFound);
-  EXPECT_EQ(engine_->applied_seq(), first->commit_seq);
-}
-
 TEST_F(EngineTest, ManyWritersWithOneRequestIdMakeOneCommit) {
   ApplyUsers(0);
   std::vector<std::thread> threads;

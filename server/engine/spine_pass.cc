@@ -95,9 +95,9 @@ class SpinePass::Piece {
         stretch_(stretch),
         found_(found),
         call_(call),
-        facts_(pass->sources_.store, stretch.row_count < limits::kJoinPieceRows
-                                         ? FactReader::Use::kLookups
-                                         : FactReader::Use::kSweep) {}
+        use_(stretch.row_count < limits::kJoinPieceRows ? FactReader::Use::kLookups
+                                                        : FactReader::Use::kSweep),
+        facts_(pass->sources_.store, use_) {}
 
   absl::Status Find(const PlanView& view, size_t flat) {
     horizon_ = pass_->horizons_[flat];
@@ -148,7 +148,7 @@ class SpinePass::Piece {
   }
 
   absl::Status FindWindows(const PlanView& view) {
-    WindowReader reader(pass_->sources_.store, pass_->sources_.overflows);
+    WindowReader reader(pass_->sources_.store, pass_->sources_.overflows, use_);
     std::vector<WindowQuestion> asked;
     for (size_t begin = 0, end = 0; begin < questions_.size(); begin = end) {
       asked.clear();
@@ -175,6 +175,7 @@ class SpinePass::Piece {
   const SpineStretch& stretch_;
   FoundRows* const found_;
   const Call& call_;
+  const FactReader::Use use_;
   FactReader facts_;
   Horizon horizon_;                    // of the view in work
   absl::Span<FoundRows::Cell> cells_;  // the same
