@@ -81,7 +81,9 @@ inline constexpr size_t kFactBlockBytes =
     64u << 10;  // rows of a block, about: a read takes the whole block from disk
 inline constexpr size_t kMaxFactBlockBytes =
     1u << 20;  // an instant stays in one block; larger ones stay single facts
-inline constexpr size_t kFoldRows = 32;  // unfolded facts of an entity that are worth a fold
+inline constexpr size_t kFoldRows = 32;     // unfolded facts of an entity that are worth a fold
+inline constexpr size_t kFoldFewRows = 4;   // the same of an entity without many: found as one key
+inline constexpr size_t kFoldRewrites = 2;  // folded facts that each of few rewrites at most
 inline constexpr uint64_t kFoldTriggerFacts =
     100'000;  // new facts of a view that are worth a pass over its unfolded ones
 inline constexpr uint64_t kFoldMarksSwept =

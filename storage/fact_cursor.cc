@@ -8,43 +8,57 @@
 #include "storage/entity_key.h"
 
 namespace fletch {
+namespace {
+
+constexpr int kSeeksBeforeSteps = 8;  // in vain: then steps are tried again
+
+}  // namespace
 
 void NearSeeker::Seek(std::string_view key) {
   const bool ahead = positioned_ && (behind_is_key_ ? behind_ < key : behind_ <= key);
   if (ahead) {
     for (int steps = 0;; ++steps) {
-      if (!iterator_->Valid() || iterator_->key() >= key) {
-        near_ = near_ || steps > 0;
+      if (!valid_ || key_ >= key) {
+        if (steps > 0) {
+          steps_ = std::min(2 * steps_, most_steps_);
+          seeks_ = 0;
+        }
         return;
       }
-      if (steps == (near_ ? steps_near_ : steps_far_)) break;
+      if (steps == steps_) break;
       Next();
     }
-    near_ = false;
+    steps_ /= 2;
+    if (++seeks_ % kSeeksBeforeSteps == 0) steps_ = most_steps_;
   }
   iterator_->Seek(key);
   behind_.assign(key);
   behind_is_key_ = false;
   positioned_ = true;
+  Look();
 }
 
 void NearSeeker::Next() {
-  behind_.assign(iterator_->key());
+  behind_.assign(key_);
   behind_is_key_ = true;
   iterator_->Next();
+  Look();
 }
 
-absl::StatusOr<bool> NearSeeker::IsWithin(std::string_view prefix) const {
-  if (!iterator_->Valid()) {
-    RETURN_IF_ERROR(iterator_->status());
-    return false;
-  }
-  return iterator_->key().starts_with(prefix);
+void NearSeeker::Look() {
+  valid_ = iterator_->Valid();
+  if (valid_) key_ = iterator_->key();
+}
+
+absl::StatusOr<bool> NearSeeker::AtEnd() const {
+  RETURN_IF_ERROR(iterator_->status());
+  return false;
 }
 
 void FactCursor::Open() {
   if (open_) return;
-  auto iterators = store_->NewIterators({Family::kFacts, Family::kBlocks});
+  const std::initializer_list<Family> families = {Family::kFacts, Family::kBlocks};
+  auto iterators = sweep_ ? store_->NewSweep(families) : store_->NewIterators(families);
   rows_.Reset(std::move(iterators[0]));
   blocks_.Reset(std::move(iterators[1]));
   open_ = true;
@@ -70,7 +84,10 @@ absl::StatusOr<std::string> FactCursor::FindEntity(const ViewSchema& schema, std
 
 absl::Status FactCursor::Seek(std::string_view prefix, int64_t t) {
   Open();
-  prefix_.assign(prefix);
+  if (prefix_ != prefix) {
+    prefix_.assign(prefix);
+    block_loaded_ = false;
+  }
   seek_key_.assign(prefix);
   AppendU64(~OrderedFromInt64(t), &seek_key_);
   RETURN_IF_ERROR(SeekBlock(t));
@@ -81,8 +98,7 @@ absl::Status FactCursor::Seek(std::string_view prefix, int64_t t) {
 }
 
 absl::Status FactCursor::SeekBlock(int64_t t) {
-  const bool answers =
-      block_loaded_ && t <= block_upto_ && t >= block_.oldest() && block_prefix_ == prefix_;
+  const bool answers = block_loaded_ && t <= block_upto_ && t >= block_.oldest();
   size_t from = 0;
   if (answers) {
     if (t < block_.event_time(block_index_)) from = block_index_;
@@ -113,7 +129,6 @@ absl::Status FactCursor::TakeBlock() {
       Int64FromOrdered(~ReadU64(time.data())) != block_.oldest()) {
     return DataLoss("a stored block of facts is not what its key says");
   }
-  block_prefix_ = prefix_;
   block_loaded_ = true;
   block_index_ = 0;
   return absl::OkStatus();

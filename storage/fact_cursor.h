@@ -20,9 +20,9 @@ namespace fletch {
 // cheap.
 class NearSeeker {
  public:
-  // `steps_near`: so many steps are tried before a seek where the last steps led there;
-  // `steps_far`: where they did not.
-  NearSeeker(int steps_near, int steps_far) : steps_near_(steps_near), steps_far_(steps_far) {}
+  // At most `most_steps` are tried before a seek: as many as cost about as much as one. Fewer where
+  // the last ones led nowhere.
+  explicit NearSeeker(int most_steps) : most_steps_(most_steps), steps_(most_steps) {}
   void Reset(std::unique_ptr<KvIterator> iterator) { iterator_ = std::move(iterator); }
 
   // Moves to the first key >= `key`.
@@ -30,26 +30,35 @@ class NearSeeker {
   // REQUIRES: the last IsWithin was true.
   void Next();
   // Whether it stands at a key that begins with `prefix`. DATA_LOSS when a fault ended the walk.
-  absl::StatusOr<bool> IsWithin(std::string_view prefix) const;
+  absl::StatusOr<bool> IsWithin(std::string_view prefix) const {
+    if (valid_) return key_.starts_with(prefix);
+    return AtEnd();
+  }
   // REQUIRES: the last IsWithin was true.
-  std::string_view key() const { return iterator_->key(); }
+  std::string_view key() const { return key_; }
   std::string_view value() const { return iterator_->value(); }
 
  private:
-  const int steps_near_;
-  const int steps_far_;
+  void Look();
+  absl::StatusOr<bool> AtEnd() const;
+
+  const int most_steps_;
+  int steps_;      // to try next time
+  int seeks_ = 0;  // since steps led somewhere
   std::unique_ptr<KvIterator> iterator_;
+  bool valid_ = false;    // the iterator is, and its key is
+  std::string_view key_;  // this
   // No key lies between this and the iterator's (this itself may be a key only when it was passed).
   std::string behind_;
   bool behind_is_key_ = false;
   bool positioned_ = false;
-  bool near_ = true;  // the last question was a few steps on
 };
 
 // Not thread-safe. Sees exactly the facts written before its first Seek.
 class FactCursor {
  public:
-  explicit FactCursor(const KvStore* store) : store_(store) {}
+  // `sweep`: as KvStore::NewSweep.
+  explicit FactCursor(const KvStore* store, bool sweep = false) : store_(store), sweep_(sweep) {}
 
   // "view | entity" of the first entity of `schema` with facts at or after `from` ("view", "view |
   // entity" or FactPrefixEnd of one) that begins with `range`; empty: there is none. The fact is
@@ -74,21 +83,21 @@ class FactCursor {
   void Settle();
 
   const KvStore* const store_;
+  const bool sweep_;
   bool open_ = false;
-  NearSeeker rows_{/*steps_near=*/6, /*steps_far=*/1};
-  NearSeeker blocks_{/*steps_near=*/1, /*steps_far=*/1};
+  NearSeeker rows_{/*most_steps=*/16};
+  NearSeeker blocks_{/*most_steps=*/1};
   std::string prefix_;    // of the entity
-  std::string seek_key_;  // scratch
+  std::string seek_key_;  // prefix_ and a time
   bool on_row_ = false;
   bool on_block_ = false;
   bool same_ = false;  // both sides hold the same fact
   FactView row_fact_;
   FactView block_fact_;
   const FactView* fact_ = nullptr;
-  // The block where blocks_ stands, when block_loaded_: of the entity block_prefix_, and the only
-  // one that can answer for block_.oldest() <= t <= block_upto_.
+  // The block where blocks_ stands, when block_loaded_: of the entity, and the only one that can
+  // answer for block_.oldest() <= t <= block_upto_.
   FactBlock block_;
-  std::string block_prefix_;
   int64_t block_upto_ = 0;
   size_t block_index_ = 0;
   bool block_loaded_ = false;

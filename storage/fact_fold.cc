@@ -116,7 +116,8 @@ class Folder {
                      KeyLength(schema_.join_keys, key.substr(view_prefix_.size())));
     chunk_.Clear(key.substr(0, view_prefix_.size() + length));
     ASSIGN_OR_RETURN(const bool more, Collect());
-    if (chunk_.size() >= limits::kFoldRows) RETURN_IF_ERROR(FoldChunk());
+    ASSIGN_OR_RETURN(const bool worth, IsWorthFolding());
+    if (worth) RETURN_IF_ERROR(FoldChunk());
     if (more) {  // the next chunk must see the blocks of this one
       const std::string next(rows_->key());
       RETURN_IF_ERROR(Flush());
@@ -154,6 +155,20 @@ class Folder {
         rows_->Next();
       }
     }
+  }
+
+  // Many rows; or some of an entity of which at most one block is there, not much larger than they.
+  absl::StatusOr<bool> IsWorthFolding() {
+    if (chunk_.size() >= limits::kFoldRows) return true;
+    if (chunk_.size() < limits::kFoldFewRows) return false;
+    blocks_->Seek(chunk_.prefix());
+    ASSIGN_OR_RETURN(const bool any, IsWithin(blocks_.get(), chunk_.prefix()));
+    if (!any) return true;
+    ASSIGN_OR_RETURN(const FactBlock block, FactBlock::Parse(blocks_->value()));
+    if (block.count() > limits::kFoldRewrites * chunk_.size()) return false;
+    blocks_->Next();
+    ASSIGN_OR_RETURN(const bool more, IsWithin(blocks_.get(), chunk_.prefix()));
+    return !more;
   }
 
   absl::Status FoldChunk() {

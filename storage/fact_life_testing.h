@@ -140,6 +140,7 @@ class FactLife {
                 fact_oracle::Show(fact_oracle::FindVisible(facts_, entity, as_of, known_at)));
       if (Below(4) == 0) known_at = RandomCommit();
     }
+    AskSweep();
     AskEntity(&reader);
     AskScan(&reader);
     if (facts_.empty()) return;
@@ -150,6 +151,30 @@ class FactLife {
       expected = expected || fact.key.identity == identity;
     }
     ASSERT_EQ(reader.IdentityCounts(schema_, identity, known_at).value(), expected);
+  }
+
+  // As a join does: some entities in order, each from its newest instant on.
+  void AskSweep() {
+    FactReader reader(store_, Below(2) == 0 ? FactReader::Use::kSweep : FactReader::Use::kLookups);
+    const uint64_t skipped = Below(4);
+    for (const std::string& entity : ordered_) {
+      if (Below(4) < skipped) continue;
+      std::vector<int64_t> times;
+      for (uint64_t i = Below(6); i > 0; --i) times.push_back(RandomTime());
+      std::sort(times.begin(), times.end(), std::greater<>());
+      reader.SetEntity(schema_, entity);
+      for (const int64_t as_of : times) {
+        const uint64_t known_at = Below(2) == 0 ? UINT64_MAX : RandomCommit();
+        const auto visible = reader.FindVisible(as_of, known_at);
+        ASSERT_TRUE(visible.ok()) << visible.status();
+        const auto expected = fact_oracle::FindVisible(facts_, entity, as_of, known_at);
+        ASSERT_EQ(visible->has_value(), expected.has_value());
+        if (!expected.has_value()) continue;
+        ASSERT_EQ((*visible)->form, expected->form);
+        ASSERT_EQ((*visible)->event_time, expected->key.identity.event_time);
+        ASSERT_EQ((*visible)->row, expected->row);
+      }
+    }
   }
 
   void AskEntity(FactReader* reader) {

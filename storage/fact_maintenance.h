@@ -30,14 +30,15 @@ struct FoldResult {
 };
 
 // Moves facts of entities that have at least limits::kFoldRows of them out of kFacts into blocks
-// (FORMAT.md, Fact blocks). Goes on at `resume_key` (empty: at the first entity) and ends after
-// about `row_budget` facts of kFacts. A fact committed meanwhile is left for the next pass, and so
-// are instants too large for a block. Writes are not synced: a power loss takes a fold back as a
-// whole (docs/decisions/0011). DATA_LOSS on damaged bytes; else as KvStore::Write.
-// A pass that finds nothing costs its scan, about 0.3 µs a fact in kFacts: the rows a caller
-// committed since the last pass say when the next is worth it. Deleted rows leave marks that
-// readers of single entities step over (20 µs a question after a bulk load): when a pass has folded
-// more rows than it left, KvStore::Compact of UnfoldedRange takes them out.
+// (FORMAT.md, Fact blocks); of entities with few facts in all, kFoldFewRows do, once they are
+// enough beside the block that they join. Goes on at `resume_key` (empty: at the first entity) and
+// ends after about `row_budget` facts of kFacts. A fact committed meanwhile is left for the next
+// pass, and so are instants too large for a block. Writes are not synced: a power loss takes a fold
+// back as a whole (docs/decisions/0011). DATA_LOSS on damaged bytes; else as KvStore::Write. A pass
+// that finds nothing costs its scan, about 0.3 µs a fact in kFacts: the rows a caller committed
+// since the last pass say when the next is worth it. Deleted rows leave marks that readers of
+// single entities step over (20 µs a question after a bulk load): when a pass has folded more rows
+// than it left, KvStore::Compact of UnfoldedRange takes them out.
 absl::StatusOr<FoldResult> FoldView(KvStore* store, const ViewSchema& schema,
                                     std::string_view resume_key, uint64_t row_budget);
 

@@ -115,18 +115,40 @@ class FoldTest : public testing::Test {
 };
 
 constexpr int64_t kFoldRows = limits::kFoldRows;
+constexpr int64_t kFewRows = limits::kFoldFewRows;
 constexpr int64_t kPerBlock = limits::kFactsPerBlock;
 
 TEST_F(FoldTest, FewRowsStayRows) {
-  Write(1, 0, kFoldRows - 1);
-  Write(2, 0, kFoldRows);
+  Write(1, 0, kFewRows - 1);
+  Write(2, 0, kFewRows);
   const FoldResult result = Fold();
-  EXPECT_EQ(result.rows_folded, limits::kFoldRows);
-  EXPECT_EQ(result.rows_seen, 2 * limits::kFoldRows - 1);
+  EXPECT_EQ(result.rows_folded, limits::kFoldFewRows);
+  EXPECT_EQ(result.rows_seen, 2 * limits::kFoldFewRows - 1);
   EXPECT_TRUE(result.resume_key.empty());
   EXPECT_EQ(Blocks(1), std::vector<size_t>{});
-  EXPECT_EQ(Blocks(2), std::vector<size_t>{limits::kFoldRows});
-  EXPECT_EQ(CountKeys(Family::kFacts), limits::kFoldRows - 1);
+  EXPECT_EQ(Blocks(2), std::vector<size_t>{limits::kFoldFewRows});
+  EXPECT_EQ(CountKeys(Family::kFacts), limits::kFoldFewRows - 1);
+}
+
+TEST_F(FoldTest, RowsJoinABlockOnceTheyAreManyBesideIt) {
+  constexpr int64_t kStored = 2 * kFewRows * static_cast<int64_t>(limits::kFoldRewrites);
+  static_assert(kStored > kFewRows && 2 * kFewRows < kFoldRows);
+  Write(1, 0, kStored);
+  EXPECT_EQ(Fold().rows_folded, static_cast<uint64_t>(kStored));
+  Write(1, kStored, kStored + 2 * kFewRows - 1);
+  EXPECT_EQ(Fold().rows_folded, 0u);
+  Write(1, kStored + 2 * kFewRows - 1, kStored + 2 * kFewRows);
+  EXPECT_EQ(Fold().facts_rewritten, static_cast<uint64_t>(kStored));
+  EXPECT_EQ(Blocks(1), std::vector<size_t>{kStored + 2 * limits::kFoldFewRows});
+}
+
+TEST_F(FoldTest, FewRowsBesideSeveralBlocksStayRows) {
+  Write(1, 0, kPerBlock + kFewRows);
+  EXPECT_EQ(Fold().blocks_written, 2u);
+  Write(1, kPerBlock + kFewRows, kPerBlock + kFewRows + kFoldRows - 1);
+  EXPECT_EQ(Fold().rows_folded, 0u);
+  Write(1, kPerBlock + kFewRows + kFoldRows - 1, kPerBlock + kFewRows + kFoldRows);
+  EXPECT_EQ(Fold().rows_folded, limits::kFoldRows);
 }
 
 TEST_F(FoldTest, NewerFactsFillTheNewestBlockThenBeginAnother) {

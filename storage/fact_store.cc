@@ -25,20 +25,36 @@ void AddFact(const Fact& fact, KvBatch* batch) {
   batch->Put(Family::kFacts, EncodeFactKey(fact.key), std::move(value));
 }
 
-FactReader::FactReader(const KvStore* store) : cursor_(std::make_unique<FactCursor>(store)) {}
+FactReader::FactReader(const KvStore* store, Use use)
+    : cursor_(std::make_unique<FactCursor>(store, use == Use::kSweep)) {}
 FactReader::~FactReader() = default;
 
 absl::StatusOr<Visible> FactReader::FindVisible(const ViewSchema& schema,
                                                 std::string_view entity_key, int64_t as_of,
                                                 uint64_t known_at,
                                                 absl::Span<const Identity> excluding) {
-  std::set<std::pair<int64_t, std::string>> excluded;
+  Excluded excluded;
   for (const Identity& identity : excluding) {
     if (identity.entity_key == entity_key)
       excluded.emplace(identity.event_time, IdentitySuffix(identity));
   }
   SetEntity(schema, entity_key);
-  return WalkToVisible(as_of, known_at, excluded);
+  RETURN_IF_ERROR(WalkToVisible(as_of, known_at, excluded.empty() ? nullptr : &excluded));
+  return VisibleHere();
+}
+
+absl::StatusOr<std::optional<VisibleFact>> FactReader::FindVisible(int64_t as_of,
+                                                                   uint64_t known_at) {
+  RETURN_IF_ERROR(WalkToVisible(as_of, known_at, nullptr));
+  const FactView* const fact = cursor_->fact();
+  if (fact == nullptr) return std::nullopt;
+  return VisibleFact{fact->form, fact->at.event_time, fact->row};
+}
+
+absl::StatusOr<Visible> FactReader::VisibleHere() const {
+  const FactView* const fact = cursor_->fact();
+  if (fact == nullptr) return std::nullopt;
+  return ToFactRef(*fact, EntityKey());
 }
 
 void FactReader::SetEntity(const ViewSchema& schema, std::string_view entity_key) {
@@ -51,20 +67,24 @@ std::string_view FactReader::EntityKey() const {
   return std::string_view(prefix_).substr(sizeof(ViewId));
 }
 
-absl::StatusOr<Visible> FactReader::WalkToVisible(
-    int64_t as_of, uint64_t known_at, const std::set<std::pair<int64_t, std::string>>& excluded) {
-  CurrentForms forms;
+absl::Status FactReader::WalkToVisible(int64_t as_of, uint64_t known_at, const Excluded* excluded) {
   RETURN_IF_ERROR(cursor_->Seek(prefix_, as_of));
-  while (const FactView* const fact = cursor_->fact()) {
+  const FactView* fact = cursor_->fact();
+  if (fact == nullptr) return absl::OkStatus();
+  const bool first_answers =
+      fact->at.commit_seq <= known_at && fact->form != FactForm::kRetraction && excluded == nullptr;
+  if (first_answers) return absl::OkStatus();
+  CurrentForms forms;
+  for (; fact != nullptr; fact = cursor_->fact()) {
     if (fact->at.commit_seq <= known_at && forms.IsCurrent(fact->at) &&
         fact->form != FactForm::kRetraction &&
-        (excluded.empty() ||
-         !excluded.contains({fact->at.event_time, std::string(fact->at.identity)}))) {
-      return ToFactRef(*fact, EntityKey());
+        (excluded == nullptr ||
+         !excluded->contains({fact->at.event_time, std::string(fact->at.identity)}))) {
+      return absl::OkStatus();
     }
     RETURN_IF_ERROR(cursor_->Next());
   }
-  return std::nullopt;
+  return absl::OkStatus();
 }
 
 absl::Status FactReader::ScanVisible(const ViewSchema& schema, int64_t as_of, uint64_t known_at,
@@ -75,7 +95,8 @@ absl::Status FactReader::ScanVisible(const ViewSchema& schema, int64_t as_of, ui
     ASSIGN_OR_RETURN(prefix_, cursor_->FindEntity(schema, next, range));
     if (prefix_.empty()) return absl::OkStatus();
     next = FactPrefixEnd(prefix_);
-    ASSIGN_OR_RETURN(const Visible visible, WalkToVisible(as_of, known_at, {}));
+    RETURN_IF_ERROR(WalkToVisible(as_of, known_at, nullptr));
+    ASSIGN_OR_RETURN(const Visible visible, VisibleHere());
     if (visible.has_value() && visible->form == FactForm::kRow) RETURN_IF_ERROR(emit(*visible));
   }
 }

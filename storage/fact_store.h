@@ -46,6 +46,13 @@ struct FactRef {
 //   nullopt: no such fact. form kTombstone: deleted. form kRow: its row. Never kRetraction.
 using Visible = std::optional<FactRef>;
 
+// What a join needs of it: one that is kTombstone or kRow.
+struct VisibleFact {
+  FactForm form = FactForm::kRow;
+  int64_t event_time = 0;
+  std::string_view row;  // kRow only; valid until the reader's next call
+};
+
 class FactCursor;
 
 // Looks facts up, folded or not; keeps one cursor, so questions in the order (view, entity key,
@@ -53,7 +60,11 @@ class FactCursor;
 // Not thread-safe; make one a thread and request, and let it go soon: it keeps old files on disk.
 class FactReader {
  public:
-  explicit FactReader(const KvStore* store);
+  enum class Use {
+    kLookups,
+    kSweep,  // many questions in that order, as KvStore::NewSweep
+  };
+  explicit FactReader(const KvStore* store, Use use = Use::kLookups);
   ~FactReader();
 
   // semantics.md's visible(view, entity, T, K). Identities in `excluding` count as retracted
@@ -62,6 +73,10 @@ class FactReader {
   absl::StatusOr<Visible> FindVisible(const ViewSchema& schema, std::string_view entity_key,
                                       int64_t as_of, uint64_t known_at,
                                       absl::Span<const Identity> excluding = {});
+
+  // The same of one entity after another: first the entity, then what is asked of it.
+  void SetEntity(const ViewSchema& schema, std::string_view entity_key);
+  absl::StatusOr<std::optional<VisibleFact>> FindVisible(int64_t as_of, uint64_t known_at);
 
   // Calls `emit` with visible(view, e, T, K) of every entity e that has one, in key order;
   // tombstones are left out. `emit` returns a status; the first that is not OK ends the scan and is
@@ -82,10 +97,11 @@ class FactReader {
                                       uint64_t known_at);
 
  private:
-  absl::StatusOr<Visible> WalkToVisible(int64_t as_of, uint64_t known_at,
-                                        const std::set<std::pair<int64_t, std::string>>& excluded);
+  using Excluded = std::set<std::pair<int64_t, std::string>>;
+  // Moves the cursor to the fact that answers; it has none when nothing does.
+  absl::Status WalkToVisible(int64_t as_of, uint64_t known_at, const Excluded* excluded);
+  absl::StatusOr<Visible> VisibleHere() const;
 
-  void SetEntity(const ViewSchema& schema, std::string_view entity_key);
   std::string_view EntityKey() const;
 
   std::unique_ptr<FactCursor> cursor_;

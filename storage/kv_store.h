@@ -104,6 +104,12 @@ class KvStore {
   virtual absl::Status Compact(absl::Span<const KeyRange> ranges) = 0;
   // Bytes of all files; 0 in memory.
   virtual uint64_t DiskBytes() const = 0;
+  // As NewIterators, for whoever reads much of them once and in order: what is read does not push
+  // out of the store's cache what others read often.
+  virtual std::vector<std::unique_ptr<KvIterator>> NewSweep(
+      absl::Span<const Family> families) const {
+    return NewIterators(families);
+  }
 };
 
 }  // namespace fletch

@@ -205,7 +205,7 @@ TEST_P(KvStoreConformance, IteratorsMadeTogetherSeeOneState) {
   fold.Delete(Family::kFacts, "a");
   fold.Put(Family::kBlocks, "a", "2");
   ASSERT_TRUE(store().Write(fold, false).ok());
-  const auto after = store().NewIterators({Family::kBlocks, Family::kFacts});
+  const auto after = store().NewSweep({Family::kBlocks, Family::kFacts});
   Put(Family::kBlocks, "a", "3");
   EXPECT_EQ(Forward(before[0].get()), (Pairs{{"a", "1"}}));
   EXPECT_EQ(Forward(before[1].get()), (Pairs{{"a", "1"}}));
@@ -222,7 +222,8 @@ TEST_P(KvStoreConformance, IteratorsMadeBesideAWriterSeeWholeBatches) {
   std::atomic<int> looks{0};
   std::thread reader([&] {
     while (!done) {
-      const auto pair = store().NewIterators({Family::kFacts, Family::kBlocks});
+      const std::initializer_list<Family> both = {Family::kFacts, Family::kBlocks};
+      const auto pair = looks % 2 == 0 ? store().NewIterators(both) : store().NewSweep(both);
       if (Forward(pair[0].get()).size() + Forward(pair[1].get()).size() != 1) ++faults;
       ++looks;
     }

@@ -6,6 +6,7 @@
 #include <rocksdb/env.h>
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/listener.h>
+#include <rocksdb/perf_level.h>
 #include <rocksdb/table.h>
 #include <rocksdb/utilities/table_properties_collectors.h>
 
@@ -36,6 +37,9 @@ constexpr double kBloomBitsPerKey = 10;       // 1 % false positives
 // cent.
 constexpr int kFactRunsBeforeMerge = 2;
 constexpr size_t kFactBlockBytes = 16 << 10;
+// Of the block cache, that families may fill in a sweep. Larger ones would push everything out, and
+// each block's place in the cache costs a third of reading it.
+constexpr double kSweepCacheShare = 0.5;
 
 // A fold deletes whole entities' rows; whoever seeks there reads over their marks until a
 // compaction takes them out, at about 50 ns each. So tables full of marks are compacted soon.
@@ -202,11 +206,12 @@ class FaultListener : public rocksdb::EventListener {
 
 class RocksDbKvStore : public KvStore {
  public:
-  RocksDbKvStore(std::string path, uint64_t free_disk_bytes_min,
+  RocksDbKvStore(std::string path, const RocksDbOptions& options,
                  std::shared_ptr<FaultListener> listener, rocksdb::DB* db,
                  std::vector<rocksdb::ColumnFamilyHandle*> families)
       : path_(std::move(path)),
-        free_disk_bytes_min_(free_disk_bytes_min),
+        free_disk_bytes_min_(options.free_disk_bytes_min),
+        block_cache_bytes_(options.block_cache_bytes),
         listener_(std::move(listener)),
         db_(db),
         families_(std::move(families)) {}
@@ -217,6 +222,10 @@ class RocksDbKvStore : public KvStore {
                                                  std::string_view key) const override;
   std::unique_ptr<KvIterator> NewIterator(Family family) const override;
   std::vector<std::unique_ptr<KvIterator>> NewIterators(
+      absl::Span<const Family> families) const override {
+    return IteratorsOf(families, rocksdb::ReadOptions());
+  }
+  std::vector<std::unique_ptr<KvIterator>> NewSweep(
       absl::Span<const Family> families) const override;
   absl::Status Compact(absl::Span<const KeyRange> ranges) override;
   uint64_t DiskBytes() const override;
@@ -225,6 +234,8 @@ class RocksDbKvStore : public KvStore {
   rocksdb::ColumnFamilyHandle* Handle(Family family) const {
     return families_[static_cast<size_t>(family)];
   }
+  std::vector<std::unique_ptr<KvIterator>> IteratorsOf(absl::Span<const Family> families,
+                                                       rocksdb::ReadOptions options) const;
   absl::Status FlushAll();
   absl::Status RenewManifest();
   // OK, or DISK_FULL when the batch would leave too little room.
@@ -232,6 +243,7 @@ class RocksDbKvStore : public KvStore {
 
   const std::string path_;
   const uint64_t free_disk_bytes_min_;
+  const uint64_t block_cache_bytes_;
   const std::shared_ptr<FaultListener> listener_;
   const std::unique_ptr<rocksdb::DB> db_;
   const std::vector<rocksdb::ColumnFamilyHandle*> families_;  // by Family
@@ -305,14 +317,30 @@ std::unique_ptr<KvIterator> RocksDbKvStore::NewIterator(Family family) const {
   return std::make_unique<RocksDbIterator>(&path_, db_->NewIterator(options, Handle(family)));
 }
 
-std::vector<std::unique_ptr<KvIterator>> RocksDbKvStore::NewIterators(
+std::vector<std::unique_ptr<KvIterator>> RocksDbKvStore::NewSweep(
     absl::Span<const Family> families) const {
+  uint64_t bytes = 0;
+  for (const Family family : families) {
+    uint64_t of_family = 0;
+    if (db_->GetIntProperty(Handle(family), rocksdb::DB::Properties::kLiveSstFilesSize,
+                            &of_family)) {
+      bytes += of_family;
+    }
+  }
+  rocksdb::ReadOptions options;
+  options.fill_cache = bytes <= kSweepCacheShare * block_cache_bytes_;
+  return IteratorsOf(families, options);
+}
+
+std::vector<std::unique_ptr<KvIterator>> RocksDbKvStore::IteratorsOf(
+    absl::Span<const Family> families, rocksdb::ReadOptions options) const {
+  // Nobody reads RocksDB's counters of each thread; this thread will step often.
+  rocksdb::SetPerfLevel(rocksdb::PerfLevel::kDisable);
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   for (const Family family : families) handles.push_back(Handle(family));
   // RocksDB's NewIterators alone reads one sequence number, then pins the families one by one: a
   // flush between may drop what that number still sees. Once pinned, nothing is dropped.
   const rocksdb::Snapshot* const snapshot = db_->GetSnapshot();
-  rocksdb::ReadOptions options;
   options.snapshot = snapshot;
   std::vector<rocksdb::Iterator*> raw;
   const rocksdb::Status status = db_->NewIterators(options, handles, &raw);
@@ -393,7 +421,7 @@ rocksdb::ColumnFamilyOptions FamilyOptions(Family family, const RocksDbOptions& 
   out.write_buffer_size = options.write_buffer_bytes;
   out.memtable_protection_bytes_per_key = kProtectionBytesPerKey;
   out.level_compaction_dynamic_level_bytes = true;
-  out.compression = facts ? rocksdb::kLZ4Compression : rocksdb::kNoCompression;
+  out.compression = family == Family::kFacts ? rocksdb::kLZ4Compression : rocksdb::kNoCompression;
   return out;
 }
 
@@ -441,8 +469,7 @@ absl::StatusOr<std::unique_ptr<KvStore>> OpenRocksDbKvStore(const std::string& p
   rocksdb::DB* db = nullptr;
   const rocksdb::Status status = rocksdb::DB::Open(db_options, path, descriptors, &families, &db);
   if (!status.ok()) return OpenError(path, status, info_log->damaged_log());
-  return std::make_unique<RocksDbKvStore>(path, options.free_disk_bytes_min, listener, db,
-                                          std::move(families));
+  return std::make_unique<RocksDbKvStore>(path, options, listener, db, std::move(families));
 }
 
 }  // namespace fletch

@@ -28,6 +28,7 @@ mkdir -p "$logs"
 jobs=$(nproc)
 export GRPC_VERBOSITY=ERROR # a client's line about a goaway at SIGTERM is no news
 passed=0 failed=0
+client_installed=
 
 deploy/setup.sh || exit 1
 python=$cache/venv/bin/python
@@ -90,8 +91,9 @@ e2e() {
 }
 # The Python client in a folder of its own: the tests' environment has stubs of the same name.
 installed_client() {
+  [ -z "$client_installed" ] || return 0
   step "client" "$python" -m pip install --quiet --no-deps --no-build-isolation --upgrade \
-    --target build/bench-client ./clients/python
+    --target build/bench-client ./clients/python && client_installed=yes
 }
 bench_smoke() {
   installed_client && step "bench-smoke" env PYTHONPATH="$PWD/build/bench-client" FLETCH_BENCH_PYTHON="$python" \

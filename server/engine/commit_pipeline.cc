@@ -297,10 +297,11 @@ absl::Status CommitPipeline::CheckVectorRoom(const EncodedWrite& write) const {
 // Checks what can only be known now; moves the request into the group.
 absl::Status CommitPipeline::Admit(CommitRequest* request, Group* group) {
   RETURN_IF_ERROR(request->call.Check());
-  RETURN_IF_ERROR(Renew(&request->write));
   GroupMember member;
   ASSIGN_OR_RETURN(member.replay, FindReplay(*request, *group, &member));
   if (!member.replay) {
+    RETURN_IF_ERROR(request->refusal);
+    RETURN_IF_ERROR(Renew(&request->write));
     RETURN_IF_ERROR(CheckVectorRoom(request->write));
     RETURN_IF_ERROR(commit_facts_.Settle(&request->write));
     if (!request->request_key.empty()) {

@@ -42,6 +42,8 @@ namespace fletch {
 // A checked request on its way to its commit.
 struct CommitRequest {
   EncodedWrite write;
+  // Why there is no write; the request is then answered only if it was committed before.
+  absl::Status refusal;
   bool sync = true;
   std::string request_key;  // commit_log.h's RequestKey; empty: none
   uint64_t payload_hash = 0;

@@ -19,6 +19,7 @@ std::string EndOfKeys() { return std::string(16, '\xff'); }
 template <class Request, class Encode>
 void Engine::Parts::Submit(Request request, const Call& call, WriteDone done, Encode encode) {
   CommitRequest commit{.write = {},
+                       .refusal = {},
                        .sync = request.durability == Durability::kSync,
                        .request_key = {},
                        .payload_hash = request.payload_hash,
@@ -29,8 +30,13 @@ void Engine::Parts::Submit(Request request, const Call& call, WriteDone done, En
   }
   absl::StatusOr<EncodedWrite> write =
       encode(*catalog->Snapshot(), std::move(request), clock->NowMicros());
-  if (!write.ok()) return done(write.status());
-  commit.write = *std::move(write);
+  if (write.ok()) {
+    commit.write = *std::move(write);
+  } else if (!commit.request_key.empty()) {
+    commit.refusal = write.status();  // the schema may have changed since it was committed
+  } else {
+    return done(write.status());
+  }
   const absl::Status submitted = pipeline->Submit(std::move(commit));
   if (!submitted.ok()) done(submitted);
 }

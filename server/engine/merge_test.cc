@@ -141,6 +141,23 @@ TEST_F(MergeTest, ARepeatedRequestIsOneCommit) {
   EXPECT_EQ(**Online(1), (WorldRow{3, "y", 7.5}));
 }
 
+TEST_F(MergeTest, ARepeatedRequestIsKnownAfterTheSchemaChanged) {
+  const auto write = [&](const std::string& id) {
+    return StartWrite({ToBatch({.user = 1, .event_time = kNow, .a = 2}, false)}, id).get();
+  };
+  const auto first = write("r");
+  ASSERT_TRUE(first.ok()) << first.status();
+  Apply(
+      "allow_breaking: true objects { feature_view { name: 'v' entity: 'user' "
+      "fields { name: 'other' type: INT64 } } }");
+  const auto again = write("r");
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(again->commit_seq, first->commit_seq);
+  EXPECT_FALSE(write("new").ok());
+  EXPECT_FALSE(write("").ok());
+  EXPECT_EQ(engine_->applied_seq(), first->commit_seq);
+}
+
 TEST_F(MergeTest, AStopCommitsWhatWasAccepted) {
   std::vector<Future> futures;
   for (int64_t i = 0; i < 200; ++i) {

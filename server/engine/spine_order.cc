@@ -34,19 +34,23 @@ void SpineOrder::Add(absl::Span<const Column* const> keys, absl::Span<const int6
     const size_t from = keys_.size();
     AppendKey(keys, row, &keys_);
     short_keys_ = short_keys_ && keys_.size() - from <= sizeof(uint64_t);
+    prefixes_are_keys_ = prefixes_are_keys_ && keys_.size() - from == sizeof(uint64_t);
     questions_.push_back({PrefixOf(std::string_view(keys_).substr(from)), times[row],
                           static_cast<uint32_t>(questions_.size())});
     key_ends_.push_back(keys_.size());
   }
 }
 
-bool SpineOrder::Before(const SpineQuestion& a, const SpineQuestion& b) const {
-  if (a.key_prefix != b.key_prefix) return a.key_prefix < b.key_prefix;
-  if (!short_keys_) {
-    const int keys = Key(a).compare(Key(b));
-    if (keys != 0) return keys < 0;
-  }
-  return a.as_of > b.as_of;
+std::string SpineOrder::Key(const SpineQuestion& question) const {
+  if (!prefixes_are_keys_) return std::string(Stored(question));
+  std::string key;
+  AppendU64(question.key_prefix, &key);
+  return key;
+}
+
+bool SpineOrder::BeforeByKey(const SpineQuestion& a, const SpineQuestion& b) const {
+  const int keys = Stored(a).compare(Stored(b));
+  return keys != 0 ? keys < 0 : a.as_of > b.as_of;
 }
 
 void SpineOrder::Sort(absl::Span<SpineQuestion> piece) const {

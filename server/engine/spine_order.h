@@ -37,16 +37,22 @@ class SpineOrder {
   // Sorts a piece. Several threads may, each its own.
   void Sort(absl::Span<SpineQuestion> piece) const;
 
-  std::string_view Key(const SpineQuestion& question) const {
-    const size_t begin = key_ends_[question.row];
-    return std::string_view(keys_).substr(begin, key_ends_[question.row + 1] - begin);
-  }
+  std::string Key(const SpineQuestion& question) const;
   bool SameKey(const SpineQuestion& a, const SpineQuestion& b) const {
-    return a.key_prefix == b.key_prefix && (short_keys_ || Key(a) == Key(b));
+    return a.key_prefix == b.key_prefix && (short_keys_ || Stored(a) == Stored(b));
   }
 
  private:
-  bool Before(const SpineQuestion& a, const SpineQuestion& b) const;
+  // Where it lies is a cache miss.
+  std::string_view Stored(const SpineQuestion& question) const {
+    const size_t begin = key_ends_[question.row];
+    return std::string_view(keys_).substr(begin, key_ends_[question.row + 1] - begin);
+  }
+  bool Before(const SpineQuestion& a, const SpineQuestion& b) const {
+    if (a.key_prefix != b.key_prefix) return a.key_prefix < b.key_prefix;
+    return short_keys_ ? a.as_of > b.as_of : BeforeByKey(a, b);
+  }
+  bool BeforeByKey(const SpineQuestion& a, const SpineQuestion& b) const;
   std::vector<SpineQuestion> Splitters(size_t pieces) const;
 
   std::string keys_;
@@ -54,6 +60,7 @@ class SpineOrder {
   std::vector<SpineQuestion> questions_;
   // Keys are self-delimiting, so two with equal prefixes of which one ends within it are equal.
   bool short_keys_ = true;
+  bool prefixes_are_keys_ = true;  // all keys have 8 bytes
 };
 
 }  // namespace fletch

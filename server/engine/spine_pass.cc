@@ -2,6 +2,8 @@
 #include "server/engine/spine_pass.h"
 
 #include <algorithm>
+#include <optional>
+#include <string>
 #include <utility>
 
 #include "base/limits.h"
@@ -21,6 +23,14 @@ constexpr size_t kEntriesAhead = 16;
 constexpr size_t kRowBytesAhead = 1024;
 constexpr size_t kLineBytes = 64;
 constexpr size_t kPiecesPerThread = 8;  // of uneven work: the last one to finish is short
+
+VisibleRow ToVisibleRow(const ViewSchema& schema, int64_t as_of,
+                        const std::optional<VisibleFact>& fact) {
+  if (!fact.has_value()) return {};
+  return ApplyTtl(schema, as_of,
+                  fact->form == FactForm::kRow ? Latest::State::kRow : Latest::State::kTombstone,
+                  fact->event_time, fact->row);
+}
 
 }  // namespace
 
@@ -85,7 +95,9 @@ class SpinePass::Piece {
         stretch_(stretch),
         found_(found),
         call_(call),
-        facts_(pass->sources_.store) {}
+        use_(stretch.row_count < limits::kJoinPieceRows ? FactReader::Use::kLookups
+                                                        : FactReader::Use::kSweep),
+        facts_(pass->sources_.store, use_) {}
 
   absl::Status Find(const PlanView& view, size_t flat) {
     horizon_ = pass_->horizons_[flat];
@@ -120,11 +132,13 @@ class SpinePass::Piece {
     for (size_t i = 0; i < questions_.size(); ++i) {
       if (i % kRowsBetweenChecks == 0) RETURN_IF_ERROR(Check());
       const SpineQuestion& question = questions_[i];
+      if (i == 0 || !order_.SameKey(questions_[i - 1], question)) {
+        facts_.SetEntity(view.schema, order_.Key(question));
+      }
       if (Mark(question)) continue;
-      const absl::StatusOr<Visible> visible =
-          facts_.FindVisible(view.schema, order_.Key(question), question.as_of, KnownAt(question));
-      if (!visible.ok()) return visible.status();
-      const VisibleRow row = ToVisibleRow(view.schema, question.as_of, *visible);
+      ASSIGN_OR_RETURN(const std::optional<VisibleFact> fact,
+                       facts_.FindVisible(question.as_of, KnownAt(question)));
+      const VisibleRow row = ToVisibleRow(view.schema, question.as_of, fact);
       if (row.status == CellStatus::kPresent && !found_->IsLast(row)) {
         RETURN_IF_ERROR(RowView::Parse(&view.layout, row.row).status());
       }
@@ -134,7 +148,7 @@ class SpinePass::Piece {
   }
 
   absl::Status FindWindows(const PlanView& view) {
-    WindowReader reader(pass_->sources_.store, pass_->sources_.overflows);
+    WindowReader reader(pass_->sources_.store, pass_->sources_.overflows, use_);
     std::vector<WindowQuestion> asked;
     for (size_t begin = 0, end = 0; begin < questions_.size(); begin = end) {
       asked.clear();
@@ -144,8 +158,9 @@ class SpinePass::Piece {
         asked.push_back({question.as_of, KnownAt(question), stretch_.first_row + question.row});
       }
       if (asked.empty()) continue;
-      RETURN_IF_ERROR(reader.Evaluate(*view.window_plan, order_.Key(questions_[begin]), asked,
-                                      call_, [this](size_t index, std::string_view row) {
+      const std::string key = order_.Key(questions_[begin]);
+      RETURN_IF_ERROR(reader.Evaluate(*view.window_plan, key, asked, call_,
+                                      [this](size_t index, std::string_view row) {
                                         cells_[index - stretch_.first_row] =
                                             found_->Add({CellStatus::kPresent, kUnsetTime, row});
                                       }));
@@ -160,6 +175,7 @@ class SpinePass::Piece {
   const SpineStretch& stretch_;
   FoundRows* const found_;
   const Call& call_;
+  const FactReader::Use use_;
   FactReader facts_;
   Horizon horizon_;                    // of the view in work
   absl::Span<FoundRows::Cell> cells_;  // the same

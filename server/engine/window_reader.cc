@@ -43,7 +43,8 @@ class NewestCommit {
 }  // namespace
 
 struct WindowReader::State {
-  State(const KvStore* store, Counter* overflows) : facts(store), overflows(overflows) {}
+  State(const KvStore* store, Counter* overflows, FactReader::Use use)
+      : facts(store, use), overflows(overflows) {}
 
   // What is kept from entity to entity.
   struct Scratch {
@@ -95,8 +96,8 @@ struct WindowReader::State {
   size_t answers = 0;
 };
 
-WindowReader::WindowReader(const KvStore* store, Counter* overflows)
-    : state_(std::make_unique<State>(store, overflows)) {}
+WindowReader::WindowReader(const KvStore* store, Counter* overflows, FactReader::Use use)
+    : state_(std::make_unique<State>(store, overflows, use)) {}
 WindowReader::~WindowReader() = default;
 
 // Questions to which a fact in their window was not yet known, or was something else: commit after

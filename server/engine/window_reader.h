@@ -15,6 +15,7 @@
 #include "base/call.h"
 #include "base/metrics.h"
 #include "server/engine/window_plan.h"
+#include "storage/fact_store.h"
 #include "storage/kv_store.h"
 
 namespace fletch {
@@ -34,7 +35,8 @@ class WindowReader {
   using Emit = std::function<void(size_t index, std::string_view row)>;
 
   // `overflows` counts INT64 sums that did not fit; may be nullptr. Pointers outlive the reader.
-  explicit WindowReader(const KvStore* store, Counter* overflows = nullptr);
+  explicit WindowReader(const KvStore* store, Counter* overflows = nullptr,
+                        FactReader::Use use = FactReader::Use::kLookups);
   ~WindowReader();
 
   // Answers all questions about one entity. Ask entities in key order: the storage scan is cheapest

@@ -15,10 +15,21 @@ constexpr size_t kAlignment = 8;
 
 size_t Padded(size_t size) { return (size + kAlignment - 1) / kAlignment * kAlignment; }
 
+// A bit for each of 8 bytes that is not 0, that of the first lowest.
+uint8_t PackEight(const uint8_t* bytes) {
+  constexpr uint64_t kLow = 0x7F7F7F7F7F7F7F7F;
+  uint64_t eight;
+  std::memcpy(&eight, bytes, sizeof(eight));
+  const uint64_t ones = ((((eight & kLow) + kLow) | eight) & ~kLow) >> 7;  // 1 in each such byte
+  return static_cast<uint8_t>((ones * 0x0102040810204080) >> 56);          // side by side
+}
+
 // One bit for each byte that is not 0, `invert`: that is 0.
 std::vector<uint8_t> PackBits(const uint8_t* bytes, size_t count, bool invert) {
   std::vector<uint8_t> bits((count + 7) / 8);
-  for (size_t i = 0; i < count; ++i) {
+  const uint8_t flipped = invert ? 0xFF : 0;
+  for (size_t i = 0; i < count / 8; ++i) bits[i] = PackEight(bytes + 8 * i) ^ flipped;
+  for (size_t i = count / 8 * 8; i < count; ++i) {
     bits[i >> 3] |= static_cast<uint8_t>(((bytes[i] != 0) != invert) << (i & 7));
   }
   return bits;

@@ -65,6 +65,8 @@ def one_world(daemon: Daemon, rng: random.Random, number: int, commits: list, bu
             writer.step()
         if rng.random() < 0.15:
             spec.apply(daemon.stubs, world.project, [world.add_field()])
+        if rng.random() < 0.1:
+            spec.apply(daemon.stubs, world.project, [world.break_view()], allow_breaking=True)
         if rng.random() < 0.15:
             restart(daemon, rng)
             writer.stubs = questions.stubs = daemon.stubs

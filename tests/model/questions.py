@@ -60,8 +60,8 @@ class Questions:
         rng = self.world.rng
         if rng.random() < 0.15:
             request.feature_service = rng.choice(sorted(self.world.services))
-            refs = self.world.services[request.feature_service]
-            roles = {name: Role(v) for name, v in self.oracle.views.items()}
+            refs, views = self.world.services[request.feature_service]
+            roles = {name: Role(v) for name, v in views.items()}
         else:
             roles = {name: Role(v) for name, v in self.oracle.views.items()}
             refs = self.world.refs()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import random
 import time
@@ -40,7 +41,8 @@ class World:
         self.oracle.commits = commits
         self.first_commit = len(commits)
         self.entities: dict[str, list[tuple[str, str]]] = {}
-        self.services: dict[str, list[str]] = {}
+        # What each reads: refs, and the views they meant when it was applied.
+        self.services: dict[str, tuple[list[str], dict[str, View]]] = {}
         self.instants = self._instants()
         for i in range(rng.randrange(2, 4)):
             shape = rng.choice(list(KEY_POOLS))
@@ -139,16 +141,41 @@ class World:
         out += [spec.view_object(v) for v in self.oracle.views.values()]
         for i in range(2):
             refs = self.refs()
-            self.services[f"s{i}"] = refs
+            self.services[f"s{i}"] = refs, dict(self.oracle.views)
             out.append(spec.service_object(f"s{i}", refs))
         rng.shuffle(out)
         return out
 
     def add_field(self) -> Any:
         """A compatible change: a view gains a nullable or defaulted field. Returns the object to apply."""
-        view = self.view()
+        view = self._newest_view()
         view.fields.append(self._field(f"{view.name}_g{len(view.fields)}"))
         return spec.view_object(view)
+
+    def break_view(self) -> Any:
+        """A breaking change: the view's next version starts empty, the one before goes by view@vN; what was applied
+        over that stays with it. Returns the object to apply."""
+        oracle, old = self.oracle, self._newest_view()
+        new = copy.deepcopy(old)
+        new.version += 1
+        new.ttl = self.rng.choice([t for t in (0, SECOND, 61 * SECOND) if t != old.ttl])
+        if len(new.fields) > 1 and self.rng.random() < 0.5:
+            del new.fields[self.rng.randrange(len(new.fields))]
+        name = old.name
+        old.name = f"{name}@v{old.version}"
+        oracle.views[old.name] = oracle.views.pop(name)
+        oracle.facts[old.name] = oracle.facts.pop(name)
+        oracle.add_view(new)
+        for view in oracle.views.values():
+            if isinstance(view, WindowView) and view.source == name:
+                view.source = old.name
+            if isinstance(view, OnDemandView):
+                view.inputs = [old.name if i == name else i for i in view.inputs]
+                view.trees = {f: expressions.renamed(tree, name, old.name) for f, tree in view.trees.items()}
+        return spec.view_object(new)
+
+    def _newest_view(self) -> View:
+        return self.rng.choice([v for v in self.oracle.views.values() if type(v) is View and "@" not in v.name])
 
     def commits(self) -> list[tuple[int, int]]:
         """(time, number) of the last commit before this project's, and of its own."""

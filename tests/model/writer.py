@@ -125,7 +125,8 @@ class Writer:
         receipt = self.stubs.ingest.Erase(request, timeout=30).receipts[0]
         oracle = self.world.oracle
         erased = {v.name: oracle.facts[v.name].pop(key, []) for v in oracle.views.values() if v.entity == entity}
-        views = sorted(f"{name}@v1" for name, facts in erased.items() if facts)
+        views = sorted(name if "@" in name else f"{name}@v{oracle.views[name].version}"
+                       for name, facts in erased.items() if facts)
         if (receipt.facts, sorted(receipt.feature_views)) != (sum(map(len, erased.values())), views):
             self.problems.append(f"erasing {key} of {entity}: {receipt}, but there were {erased}")
         oracle.add_commit(receipt.commit_seq, receipt.erased_at_micros)

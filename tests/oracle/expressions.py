@@ -32,6 +32,13 @@ def atoms(tree: Tree) -> Iterator[Tree]:
                 yield from atoms(part)
 
 
+def renamed(tree: Tree, before: str, after: str) -> Tree:
+    """The tree, its fields of the view `before` being those of `after`."""
+    if tree[0] == "field":
+        return ("field", after, tree[2]) if tree[1] == before else tree
+    return tuple(renamed(part, before, after) if isinstance(part, tuple) else part for part in tree)
+
+
 def sql(tree: Tree) -> str:
     kind, parts = tree[0], tree[1:]
     if kind == "field":

@@ -47,6 +47,7 @@ class View:
     ttl: int = 0
     event_key: list[tuple[str, str]] = dataclasses.field(default_factory=list)
     max_future_skew: Optional[int] = None
+    version: int = 1
 
     def field(self, name: str) -> Field:
         return next(f for f in self.fields if f.name == name)
