@@ -18,24 +18,15 @@ namespace {
 constexpr size_t kHopsPerCheck = 256;  // about 8,000 vectors
 constexpr size_t kCacheLine = 64;
 
-// A filtered walk that has compared this share of the matches costs more than the exact scan that
-// replaces it.
-size_t DefaultVisitLimit(size_t node_count, const GraphQuery& query) {
-  const double matches = query.selectivity * static_cast<double>(node_count);
-  return std::max(32 * query.ef, static_cast<size_t>(matches / 2));
-}
-
 // What is found is off by more than this many standard deviations once in a hundred times.
 constexpr float kDeviations = 2.5f;
 
 // Accepted nodes that a filtered walk begins at besides the descent's end, and how many nodes are
 // asked for them at most.
 constexpr size_t kStarts = 16;
-// Where little near the query is accepted, the nearest accepted ones lie all around it, far from
-// each other: the walk begins at more places and goes on longer.
-constexpr size_t kFarStarts = 256;
-constexpr size_t kFarEffort = 6;
 constexpr size_t kProbesPerStart = 8;
+// "Little": so many times less than of all rows.
+constexpr double kFarShare = 3;
 
 void Prefetch(const char* bytes, size_t size) {
   for (size_t at = 0; at < size; at += kCacheLine) __builtin_prefetch(bytes + at);
@@ -163,7 +154,7 @@ class Graph::Walker {
     if (data_.code == CodeKind::kInt8) {
       s_.code.Set(data_.metric, data_.low, data_.step, s_.query);
     }
-    const size_t room = std::max<size_t>(4 * data_.parameters.m + 1, kFarStarts);
+    const size_t room = std::max(4 * data_.parameters.m + 1, kStarts);
     s_.distances.resize(room);
     s_.sums.resize(room);
   }
@@ -179,7 +170,7 @@ class Graph::Walker {
   void PrepareAsked();
   void AskNeighbours(uint32_t node);
   void GatherAccepted(uint32_t node);
-  void AddStarts(size_t starts);
+  void AddStarts();
   void Begin(uint32_t start, bool accepted);
   void AddFresh();
   bool Accepted(uint32_t node) const {
@@ -308,11 +299,11 @@ void Graph::Walker::AddFresh() {
 
 // Accepted nodes from all over the graph, so that a walk does not depend on accepted ones being
 // near the query.
-void Graph::Walker::AddStarts(size_t starts) {
+void Graph::Walker::AddStarts() {
   const double selectivity = std::max(query_.selectivity, 1.0 / kProbesPerStart);
-  const size_t probes = static_cast<size_t>(2 * static_cast<double>(starts) / selectivity);
+  const size_t probes = static_cast<size_t>(2 * static_cast<double>(kStarts) / selectivity);
   uint64_t random = 0x9E3779B97F4A7C15;
-  for (size_t i = 0; i < probes && s_.fresh.size() < starts; ++i) {
+  for (size_t i = 0; i < probes && s_.fresh.size() < kStarts; ++i) {
     random = random * 6364136223846793005 + 1442695040888963407;
     const auto node = static_cast<uint32_t>(((random >> 32) * graph_.node_count()) >> 32);
     ++asked_;
@@ -324,11 +315,12 @@ void Graph::Walker::AddStarts(size_t starts) {
   AddFresh();
 }
 
-// Where a filtered walk begins: around the descent's end and all over the graph.
+// Where a filtered walk begins: around the descent's end and all over the graph. Where little near
+// the query is accepted, the nearest accepted ones lie all around it, far from each other, and no
+// walk meets them all.
 void Graph::Walker::Begin(uint32_t start, bool accepted) {
-  const size_t places = std::min(query_.ef, graph_.node_count());
+  s_.beam.Reset(std::min(query_.ef, graph_.node_count()));
   if (!query_.accept.has_value()) {
-    s_.beam.Reset(places);
     s_.seen[start] = s_.tag;
     s_.fresh.assign(1, start);
     return AddFresh();
@@ -337,11 +329,11 @@ void Graph::Walker::Begin(uint32_t start, bool accepted) {
   s_.fresh.clear();
   GatherAccepted(start);
   const double usual = query_.selectivity * static_cast<double>(asked_);
-  const bool far = !accepted && static_cast<double>(s_.fresh.size()) < usual / 3;
-  s_.beam.Reset(far ? std::min(kFarEffort * query_.ef, graph_.node_count()) : places);
+  walk_.given_up = !accepted && static_cast<double>(s_.fresh.size()) < usual / kFarShare;
+  if (walk_.given_up) return;
   if (accepted) s_.fresh.push_back(start);
   AddFresh();
-  AddStarts(far ? kFarStarts : kStarts);
+  AddStarts();
 }
 
 absl::StatusOr<GraphWalk> Graph::Walker::Run() {
@@ -352,11 +344,10 @@ absl::StatusOr<GraphWalk> Graph::Walker::Run() {
   const uint32_t start = Descend();
   const bool filtered = query_.accept.has_value();
   Begin(start, filtered && Accepted(start));
-  const size_t limit =
-      query_.visit_limit > 0 ? query_.visit_limit : DefaultVisitLimit(graph_.node_count(), query_);
+  if (walk_.given_up) return std::move(walk_);
   for (size_t hop = 1; s_.beam.HasNext(); ++hop) {
     if (hop % kHopsPerCheck == 0) RETURN_IF_ERROR(query_.check());
-    if (filtered && walk_.visited + asked_ / 8 > limit) {
+    if (filtered && query_.visit_limit > 0 && walk_.visited + asked_ > query_.visit_limit) {
       walk_.given_up = true;
       break;
     }

@@ -33,8 +33,8 @@ struct GraphQuery {
   // nothing needs it.
   std::optional<absl::FunctionRef<void(absl::Span<const uint32_t> rows)>> prepare = std::nullopt;
   double selectivity = 1;  // estimated share of rows that `accept` passes
-  // A walk with `accept` that has compared so many vectors gives up, as comparing with all matches
-  // is cheaper. 0: the graph chooses.
+  // A walk with `accept` that has compared or asked about so many vectors gives up, as comparing
+  // with all matches is cheaper. 0: it never is.
   size_t visit_limit = 0;
   // Asked every some thousand vectors; an error ends the walk and is returned.
   absl::FunctionRef<absl::Status()> check;

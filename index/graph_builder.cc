@@ -15,6 +15,7 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "base/status.h"
+#include "index/blank_nodes.h"
 #include "index/graph_distance.h"
 #include "index/graph_effort.h"
 #include "index/graph_snapshot.h"
@@ -115,7 +116,7 @@ class GraphBuilder::State {
   size_t node_count() const { return hnsw_.cur_element_count; }
   void Reserve(size_t nodes);
   void FindFarNodes(absl::Span<const uint32_t> orphans);
-  void TakeFloats(uint32_t node, absl::Span<const uint32_t> rows, VectorOfRow vector);
+  bool TakeFloats(uint32_t node, absl::Span<const uint32_t> rows, VectorOfRow vector);
   void AddRow(uint32_t row, absl::Span<const float> floats);
   void Measure(std::vector<std::vector<float>> probes);
   void LearnCodes(bool trimmed);
@@ -164,16 +165,16 @@ void GraphBuilder::State::FindFarNodes(absl::Span<const uint32_t> orphans) {
   }
 }
 
-// Floats of the first row that has some.
-void GraphBuilder::State::TakeFloats(uint32_t node, absl::Span<const uint32_t> rows,
+// Floats of the first row that has some. False: none has.
+bool GraphBuilder::State::TakeFloats(uint32_t node, absl::Span<const uint32_t> rows,
                                      VectorOfRow vector) {
   for (const uint32_t row : rows) {
     const absl::Span<const float> floats = vector(row);
     if (std::all_of(floats.begin(), floats.end(), [](float x) { return x == 0; })) continue;
     WriteGraphVector(metric_, floats, reinterpret_cast<float*>(hnsw_.getDataByInternalId(node)));
-    return;
+    return true;
   }
-  blank_nodes_.push_back(node);
+  return false;
 }
 
 void GraphBuilder::State::Resume(const std::shared_ptr<const Graph>& graph, VectorOfRow vector) {
@@ -188,7 +189,7 @@ void GraphBuilder::State::Resume(const std::shared_ptr<const Graph>& graph, Vect
       node_of_.push_back(node);
     }
     hnsw_.setExternalLabel(node, node);
-    TakeFloats(node, rows, vector);
+    if (!TakeFloats(node, rows, vector)) blank_nodes_.push_back(node);
     const size_t words = (node + 1 < count ? data.upper_start[node + 1] : data.upper_links.size()) -
                          data.upper_start[node];
     const int levels = static_cast<int>(words / (1 + parameters_.m));
@@ -206,8 +207,11 @@ void GraphBuilder::State::Resume(const std::shared_ptr<const Graph>& graph, Vect
       hnsw_.setListCount(list, static_cast<unsigned short>(links.size()));
       std::copy(links.begin(), links.end(), list + 1);
     }
-    by_floats_.insert(node);
+    if (blank_nodes_.empty() || blank_nodes_.back() != node) by_floats_.insert(node);
   }
+  PlaceBlankNodes(*graph, blank_nodes_, [this](uint32_t node) {
+    return reinterpret_cast<float*>(hnsw_.getDataByInternalId(node));
+  });
   hnsw_.maxlevel_ = data.top_level;
   hnsw_.enterpoint_node_ = data.entry;
   hnsw_.level_generator_.seed(100 + count);  // not the levels of the first nodes again
@@ -303,12 +307,12 @@ void GraphBuilder::State::Measure(std::vector<std::vector<float>> vectors) {
 
 // A float is compared in about twice the time of a byte.
 bool GraphBuilder::State::FloatsNeedHalfTheEffort(const std::vector<EffortProbe>& probes) {
-  const size_t ef = ChooseEf(effort_, kCheckedRecall, 10);
+  const double ef = std::max(20.0, EfAt(effort_, kCheckedRecall));
   const double recall =
       std::find_if(effort_.begin(), effort_.end() - 1, [ef](const EffortPoint& p) {
         return p.ef >= ef;
       })->recall;
-  hnsw_.setEf(std::max<size_t>(10, ef / 2));
+  hnsw_.setEf(static_cast<size_t>(ef / 2));
   size_t found = 0;
   for (const EffortProbe& probe : probes) {
     for (auto nearest = hnsw_.searchKnn(probe.vector.data(), 10); !nearest.empty(); nearest.pop()) {

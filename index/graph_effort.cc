@@ -16,7 +16,11 @@ constexpr size_t kNeighbours = 10;
 constexpr size_t kLargestEf = 2560;
 constexpr double kFoundAll = 0.999;
 // Recall .95 on all data we tried, where nothing was measured (small graphs).
-constexpr size_t kUnmeasuredEf = 128;
+constexpr double kUnmeasuredEf = 128;
+// A walk of so many candidates takes 10 to 40 µs, a call through gRPC as much besides.
+constexpr double kLeastEf = 48;
+// Of what a search may miss.
+constexpr double kAimedLoss = 0.8;
 
 // The kNeighbours least of the numbers offered.
 class Nearest {
@@ -90,18 +94,20 @@ std::vector<EffortPoint> MeasureEffort(const Graph& graph, const std::vector<Eff
   return effort;
 }
 
+double EfAt(absl::Span<const EffortPoint> effort, double recall) {
+  size_t i = 0;
+  while (i + 1 < effort.size() && effort[i].recall < recall) ++i;
+  const double ef = effort[i].ef;
+  if (i == 0 || effort[i].recall <= recall) return ef;
+  const EffortPoint& before = effort[i - 1];
+  return before.ef +
+         (ef - before.ef) * (recall - before.recall) / (effort[i].recall - before.recall);
+}
+
 size_t ChooseEf(absl::Span<const EffortPoint> effort, double target_recall, size_t top_k) {
   double ef = kUnmeasuredEf;
-  if (!effort.empty()) {
-    size_t i = 0;
-    while (i + 1 < effort.size() && effort[i].recall < target_recall) ++i;
-    ef = effort[i].ef;
-    if (i > 0 && effort[i].recall > target_recall) {
-      const EffortPoint& before = effort[i - 1];
-      ef = before.ef +
-           (ef - before.ef) * (target_recall - before.recall) / (effort[i].recall - before.recall);
-    }
-  }
+  if (!effort.empty()) ef = EfAt(effort, 1 - kAimedLoss * (1 - target_recall));
+  ef = std::max(ef, kLeastEf);
   // More neighbours lie farther out, but a wider beam also finds more of them on its way.
   const double wanted = static_cast<double>(top_k) / kNeighbours;
   ef *= std::max(1.0, std::sqrt(wanted));

@@ -28,8 +28,14 @@ std::vector<EffortProbe> MakeEffortProbes(VectorMetric metric,
 std::vector<EffortPoint> MeasureEffort(const Graph& graph, const std::vector<EffortProbe>& probes,
                                        absl::FunctionRef<const float*(uint32_t node)> vector);
 
-// ef at which `target_recall` of the nearest `top_k` are found; at least top_k. Monotone in both.
-// Without measurements it is what served all data we tried.
+// ef at which `recall` of the nearest ten was measured; the largest measured one if none reached
+// it. REQUIRES: `effort` is not empty.
+double EfAt(absl::Span<const EffortPoint> effort, double recall);
+
+// ef for `target_recall` of the nearest `top_k`; at least top_k. Monotone in both. It aims a little
+// higher, as the graph may have grown since it was measured, and is never so small that the walk
+// costs less than the call that asks for it. Without measurements it is what served all data we
+// tried.
 size_t ChooseEf(absl::Span<const EffortPoint> effort, double target_recall, size_t top_k);
 
 }  // namespace fletch

@@ -105,9 +105,10 @@ TEST(GraphTest, FilteredWalksFindTheNearestAccepted) {
       }
       const std::string which = "one in " + std::to_string(one_in) + ", attribute " +
                                 std::to_string(static_cast<int>(attribute));
-      // The farthest half is a shell around the query: the hardest case, in small clusters.
-      EXPECT_GE(recall / 25, attribute == Attribute::kFar ? 0.93 : 0.97) << which;
-      EXPECT_LE(given_up, one_in <= 10 ? 8u : 25u) << which;
+      EXPECT_GE(recall / 25, 0.97) << which;
+      // The farthest ones are a shell around the query, which no walk meets.
+      const bool walkable = one_in <= 10 && attribute != Attribute::kFar;
+      EXPECT_LE(given_up, walkable ? 8u : 25u) << which;
     }
   }
 }

@@ -18,8 +18,10 @@ double ScannedRow(size_t dimension) { return 20 + 0.1 * static_cast<double>(dime
 double WalkedNode(size_t dimension) { return 30 + 0.1 * static_cast<double>(dimension); }
 // A row on a list, found and asked whether it is accepted, its cache misses overlapped.
 constexpr double kListedMatch = 30;
-// A neighbour that is asked and refused.
-constexpr double kAskedNode = 8;
+// A row of a scan that is asked and refused.
+constexpr double kAskedInOrder = 20;
+// A neighbour on a walk that is: its row, its entity, what the filter needs of that.
+constexpr double kAskedNode = 60;
 // The same, of a filter over fields without an index; and how often, for each candidate of a walk,
 // an exact search asks before its hits are the nearest.
 constexpr double kDearQuestion = 1000;
@@ -50,25 +52,27 @@ SearchPlan PlanSearch(const PlanInput& in) {
   const double rows = static_cast<double>(std::max<size_t>(in.rows, 1));
   const double matches = in.filtered ? std::clamp(in.matches, 0.0, rows) : rows;
   const double scan = in.dear ? rows * ScannedRow(in.dimension) + DearQuestions(in, rows)
-                              : rows * kAskedNode + matches * ScannedRow(in.dimension);
+                              : rows * kAskedInOrder + matches * ScannedRow(in.dimension);
   const double list = static_cast<double>(in.listed_rows) * kListedMatch +
                       matches * ListedRow(in.dimension) + DearQuestions(in, matches);
   const bool by_list = in.listed && list < scan;
   const SearchStrategy strategy =
       by_list ? SearchStrategy::kExactMatches : SearchStrategy::kExactScan;
-  if (in.graph_rows == 0) return {strategy, "there is no graph yet", 0};
   const double exact = by_list ? list : scan;
+  if (in.graph_rows == 0) return {strategy, "there is no graph yet", exact};
   const double selectivity = std::max(matches / rows, 1 / rows);
-  // Among few accepted nodes each step asks a node's neighbours' neighbours.
+  // The fewer are accepted, the more each step asks: a node's neighbours' neighbours.
   const double asked = in.filtered ? std::min(1 / selectivity, 100.0) : 0;
   const double question = in.dear ? kDearQuestion : kAskedNode;
-  const double walk = Walked(in) * (WalkedNode(in.dimension) + asked * question);
+  const double walk = Walked(in) * (WalkedNode(in.dimension) + asked * question) +
+                      static_cast<double>(in.buffered_rows) * ScannedRow(in.dimension);
   if (exact < walk) {
     return {strategy,
-            "comparing with all " + Percent(selectivity) + " of the rows that pass is cheaper", 0};
+            "comparing with all " + Percent(selectivity) + " of the rows that pass is cheaper",
+            exact};
   }
-  if (!in.filtered) return {SearchStrategy::kGraph, "no filter", 0};
-  return {SearchStrategy::kFilteredGraph, Percent(selectivity) + " of the rows pass",
+  if (!in.filtered) return {SearchStrategy::kGraph, "no filter", walk};
+  return {SearchStrategy::kFilteredGraph, Percent(selectivity) + " of the rows pass", walk,
           static_cast<size_t>(exact / WalkedNode(in.dimension)) + 1};
 }
 

@@ -24,6 +24,13 @@ constexpr size_t kBytesAhead = 1024;    // of each
 // When fewer pass, a walk asks of what it meets and not of what it found.
 constexpr double kMinUnfilteredShare = 0.5;
 
+// How a search asks what is accepted.
+enum class Way {
+  kAskAfterwards,  // of what a walk found
+  kAskOnTheWay,    // of what a walk meets
+  kCompareAll,     // and walks no graph
+};
+
 bool MayAskAfterwards(const IndexQuery& query) {
   return query.unfiltered && query.selectivity >= kMinUnfilteredShare;
 }
@@ -56,8 +63,8 @@ struct VectorIndex::State {
                       absl::FunctionRef<bool()> cancelled,
                       absl::FunctionRef<void(double)> progress);
   size_t ChooseEffort(const Graph& walked, const IndexQuery& query, bool ask_afterwards) const;
-  SearchPlan Plan(const Graph* graph_now, const IndexQuery& query, uint32_t row_count,
-                  bool ask_afterwards, IndexAnswer* answer) const;
+  SearchPlan Plan(const Graph* graph_now, const IndexQuery& query, uint32_t row_count, Way way,
+                  IndexAnswer* answer) const;
   absl::StatusOr<bool> SearchGraph(const Graph& walked, const IndexQuery& query,
                                    const SearchPlan& plan, uint32_t row_count, RowScan* scan,
                                    IndexAnswer* answer) const;
@@ -238,21 +245,23 @@ absl::StatusOr<bool> VectorIndex::State::SearchGraph(const Graph& walked, const 
   return scan->full() || scan->beyond_threshold() > 0;
 }
 
-// How the query is best answered, if what the graph finds may be asked about afterwards or not.
+// How the query is best answered in this way.
 SearchPlan VectorIndex::State::Plan(const Graph* graph_now, const IndexQuery& query,
-                                    uint32_t row_count, bool ask_afterwards,
-                                    IndexAnswer* answer) const {
-  if (graph_now != nullptr) answer->ef = ChooseEffort(*graph_now, query, ask_afterwards);
-  return PlanSearch(
-      {.rows = row_count,
-       .graph_rows = graph_now != nullptr && !query.exact ? graph_now->row_count() : 0,
-       .matches = query.selectivity * static_cast<double>(row_count),
-       .filtered = !ask_afterwards,
-       .dear = query.accept_is_dear,
-       .listed = query.listing.has_value(),
-       .listed_rows = query.listing.has_value() ? query.listing->count : 0,
-       .ef = answer->ef,
-       .dimension = options.dimension});
+                                    uint32_t row_count, Way way, IndexAnswer* answer) const {
+  PlanInput in{.rows = row_count,
+               .matches = query.selectivity * static_cast<double>(row_count),
+               .filtered = way != Way::kAskAfterwards,
+               .dear = query.accept_is_dear,
+               .listed = query.listing.has_value(),
+               .listed_rows = query.listing.has_value() ? query.listing->count : 0,
+               .dimension = options.dimension};
+  if (graph_now != nullptr && way != Way::kCompareAll) {
+    answer->ef = ChooseEffort(*graph_now, query, way == Way::kAskAfterwards);
+    in.graph_rows = graph_now->row_count();
+    in.buffered_rows = answer->buffered;
+    in.ef = answer->ef;
+  }
+  return PlanSearch(in);
 }
 
 absl::StatusOr<IndexAnswer> VectorIndex::Search(const IndexQuery& query) const {
@@ -263,32 +272,37 @@ absl::StatusOr<IndexAnswer> VectorIndex::Search(const IndexQuery& query) const {
   const uint32_t row_count = state_->rows.row_count();
   RowScan scan(state_->options.metric, state_->rows, query);
   answer.buffered = row_count - (graph ? graph->row_limit() : 0);
-  SearchPlan plan = state_->Plan(graph.get(), query, row_count, MayAskAfterwards(query), &answer);
-  if (plan.strategy == SearchStrategy::kGraph) {
-    ASSIGN_OR_RETURN(answer.used_graph,
-                     state_->SearchGraph(*graph, query, plan, row_count, &scan, &answer));
-    if (!answer.used_graph) {
-      // Near rows are refused more than others: then only those that pass are worth a step.
-      plan = state_->Plan(graph.get(), query, row_count, /*ask_afterwards=*/false, &answer);
-      scan.Restart();
+  Way way = query.exact               ? Way::kCompareAll
+            : MayAskAfterwards(query) ? Way::kAskAfterwards
+                                      : Way::kAskOnTheWay;
+  SearchPlan plan;
+  while (true) {
+    plan = state_->Plan(graph.get(), query, row_count, way, &answer);
+    if (query.most_nanos > 0 && plan.nanos > query.most_nanos) {
+      answer.too_long = true;
+      return answer;
     }
-  }
-  const bool walk = plan.strategy == SearchStrategy::kFilteredGraph;
-  if (walk && !answer.used_graph) {
+    scan.Restart();
+    if (plan.strategy == SearchStrategy::kExactMatches ||
+        plan.strategy == SearchStrategy::kExactScan) {
+      break;
+    }
     ASSIGN_OR_RETURN(answer.used_graph,
                      state_->SearchGraph(*graph, query, plan, row_count, &scan, &answer));
+    if (answer.used_graph) break;
+    // Near rows are refused more than others: then only those that pass are worth a step.
+    way = way == Way::kAskAfterwards ? Way::kAskOnTheWay : Way::kCompareAll;
   }
-  answer.segments = answer.used_graph ? 1 : 0;
-  if (!answer.used_graph) {
-    if (walk) plan.reason += "; the graph's answer was not complete";
+  if (answer.used_graph) {
+    answer.segments = 1;
+  } else {
     const std::optional<std::vector<RowId>> listed =
-        query.listing.has_value() && plan.strategy != SearchStrategy::kExactScan
-            ? query.listing->rows()
-            : std::nullopt;
-    scan.Restart();
+        plan.strategy == SearchStrategy::kExactMatches ? query.listing->rows() : std::nullopt;
     RETURN_IF_ERROR(listed ? scan.OfferList(*listed) : scan.OfferRange(0, row_count));
   }
-  answer.reason = query.exact ? "asked for" : std::move(plan.reason);
+  answer.reason = query.exact               ? "asked for"
+                  : way == Way::kCompareAll ? "the graph's answer was not complete"
+                                            : std::move(plan.reason);
   answer.visited += scan.compared();
   answer.hits = scan.Take();
   return answer;

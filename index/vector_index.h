@@ -64,12 +64,14 @@ struct IndexQuery {
   // Order of rows with equal scores: true when `a` comes first.
   absl::FunctionRef<bool(RowId a, RowId b)> tie_before;
   double selectivity = 1.0;  // estimated share of rows that `accept` passes, 0 to 1
+  double most_nanos = 0;     // a search that is estimated to take longer is not made; 0: any is
   // Asked every few thousand rows; an error ends the search and is returned.
   absl::FunctionRef<absl::Status()> check;
 };
 
 struct IndexAnswer {
   std::vector<IndexHit> hits;  // best first
+  bool too_long = false;       // no search was made, see most_nanos
   bool used_graph = false;     // the hits are the graph's, which need not be the exact ones
   std::string reason;          // why, or why not, for people
   size_t ef = 0;               // of the walk

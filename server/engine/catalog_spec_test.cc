@@ -70,9 +70,16 @@ struct BadView {
   std::string message;
 };
 
+void ExpectRefused(const std::vector<BadView>& cases) {
+  for (const BadView& bad : cases) {
+    SCOPED_TRACE(bad.text);
+    ExpectError(Schema(bad.text).status(), bad.code, bad.field, bad.message);
+  }
+}
+
 TEST(CatalogSpecTest, BadViewsAreRefusedWithThePath) {
   const std::string f = "fields { name: 'f' type: DOUBLE } ";
-  const std::vector<BadView> cases = {
+  ExpectRefused({
       {"name: 'V' " + f, kInvalid, "v.name", "no name"},
       {"name: 'v'", kInvalid, "v.fields", "at least one field"},
       {"name: 'v' fields { name: '' type: DOUBLE }", kInvalid, "v.fields[0].name", "missing"},
@@ -96,32 +103,6 @@ TEST(CatalogSpecTest, BadViewsAreRefusedWithThePath) {
        "v.fields[0].dimension", "4097"},
       {"name: 'v' fields { name: 'f' type: FLOAT dimension: 3 }", kInvalid, "v.fields[0].dimension",
        "FLOAT"},
-      {"name: 'v' fields { name: 'f' type: FLOAT index { metric: DOT } }", kInvalid,
-       "v.fields[0].index", "FLOAT_VECTOR"},
-      {"name: 'v' fields { name: 'f' type: FLOAT_VECTOR dimension: 2 index { } }", kInvalid,
-       "v.fields[0].index.metric", "COSINE"},
-      {"name: 'v' fields { name: 'f' type: FLOAT_VECTOR dimension: 2 index { metric: L2 m: 3 } }",
-       kRange, "v.fields[0].index.m", "4 to 64"},
-      {"name: 'v' fields { name: 'f' type: FLOAT_VECTOR dimension: 2 index { metric: L2 m: 65 } }",
-       kRange, "v.fields[0].index.m", "4 to 64"},
-      {"name: 'v' fields { name: 'f' type: FLOAT_VECTOR dimension: 2"
-       " index { metric: L2 m: 20 ef_construction: 19 } }",
-       kRange, "v.fields[0].index.ef_construction", "m (20) to 2000"},
-      {"name: 'v' fields { name: 'f' type: FLOAT_VECTOR dimension: 2"
-       " index { metric: L2 ef_construction: 2001 } }",
-       kRange, "v.fields[0].index.ef_construction", "m (16) to 2000"},
-      {"name: 'v' fields { name: 'f' type: FLOAT_VECTOR dimension: 2"
-       " index { metric: L2 target_recall: 0.49 } }",
-       kRange, "v.fields[0].index.target_recall", "0.5 to 0.999"},
-      {"name: 'v' fields { name: 'f' type: FLOAT_VECTOR dimension: 2"
-       " index { metric: L2 target_recall: nan } }",
-       kRange, "v.fields[0].index.target_recall", "0.5 to 0.999"},
-      {"name: 'v' fields { name: 'f' type: BYTES indexed: true }", kInvalid, "v.fields[0].indexed",
-       "BYTES"},
-      {"name: 'v' fields { name: 'f' type: INT64 array: true indexed: true }", kInvalid,
-       "v.fields[0].indexed", "INT64[]"},
-      {"name: 'v' fields { name: 'f' type: FLOAT_VECTOR dimension: 2 indexed: true }", kInvalid,
-       "v.fields[0].indexed", "index: {metric"},
       {"name: 'v' fields { name: 'f' type: INT64 forbid_nan: true }", kInvalid,
        "v.fields[0].forbid_nan", "NaN"},
       {"name: 'v' fields { name: 'f' type: INT64 default_value { } }", kInvalid,
@@ -149,11 +130,38 @@ TEST(CatalogSpecTest, BadViewsAreRefusedWithThePath) {
       {"name: 'v' max_future_skew { seconds: 31622400 nanos: 1000 } " + f, kRange,
        "v.max_future_skew", "31622400"},
       {"name: 'v' max_future_skew { seconds: -1 } " + f, kInvalid, "v.max_future_skew", "negative"},
-  };
-  for (const BadView& bad : cases) {
-    SCOPED_TRACE(bad.text);
-    ExpectError(Schema(bad.text).status(), bad.code, bad.field, bad.message);
-  }
+  });
+}
+
+TEST(CatalogSpecTest, BadIndexesAreRefusedWithThePath) {
+  ExpectRefused({
+      {"name: 'v' fields { name: 'f' type: FLOAT index { metric: DOT } }", kInvalid,
+       "v.fields[0].index", "FLOAT_VECTOR"},
+      {"name: 'v' fields { name: 'f' type: FLOAT_VECTOR dimension: 2 index { } }", kInvalid,
+       "v.fields[0].index.metric", "COSINE"},
+      {"name: 'v' fields { name: 'f' type: FLOAT_VECTOR dimension: 2 index { metric: L2 m: 3 } }",
+       kRange, "v.fields[0].index.m", "4 to 64"},
+      {"name: 'v' fields { name: 'f' type: FLOAT_VECTOR dimension: 2 index { metric: L2 m: 65 } }",
+       kRange, "v.fields[0].index.m", "4 to 64"},
+      {"name: 'v' fields { name: 'f' type: FLOAT_VECTOR dimension: 2"
+       " index { metric: L2 m: 20 ef_construction: 19 } }",
+       kRange, "v.fields[0].index.ef_construction", "m (20) to 2000"},
+      {"name: 'v' fields { name: 'f' type: FLOAT_VECTOR dimension: 2"
+       " index { metric: L2 ef_construction: 2001 } }",
+       kRange, "v.fields[0].index.ef_construction", "m (16) to 2000"},
+      {"name: 'v' fields { name: 'f' type: FLOAT_VECTOR dimension: 2"
+       " index { metric: L2 target_recall: 0.49 } }",
+       kRange, "v.fields[0].index.target_recall", "0.5 to 0.999"},
+      {"name: 'v' fields { name: 'f' type: FLOAT_VECTOR dimension: 2"
+       " index { metric: L2 target_recall: nan } }",
+       kRange, "v.fields[0].index.target_recall", "0.5 to 0.999"},
+      {"name: 'v' fields { name: 'f' type: BYTES indexed: true }", kInvalid, "v.fields[0].indexed",
+       "BYTES"},
+      {"name: 'v' fields { name: 'f' type: INT64 array: true indexed: true }", kInvalid,
+       "v.fields[0].indexed", "INT64[]"},
+      {"name: 'v' fields { name: 'f' type: FLOAT_VECTOR dimension: 2 indexed: true }", kInvalid,
+       "v.fields[0].indexed", "index: {metric"},
+  });
 }
 
 TEST(CatalogSpecTest, LimitsHoldAtTheirEdges) {

@@ -71,8 +71,13 @@ struct Engine::Parts {
   };
   // Errors as FindIndexedField.
   absl::StatusOr<SearchTarget> FindIndex(const std::string& project, const std::string& index);
-  absl::StatusOr<SearchAnswer> Search(const SearchTarget& target, const SearchRequest& request,
-                                      const Call& call);
+  // As RunSearch.
+  absl::StatusOr<std::optional<SearchAnswer>> Search(const SearchTarget& target,
+                                                     const SearchRequest& request, bool may_block,
+                                                     const Call& call);
+  // The same, and the recall sampler hears of it.
+  absl::StatusOr<std::optional<SearchAnswer>> SearchSampled(const SearchRequest& request,
+                                                            bool may_block, const Call& call);
   v1::DescribeIndexResponse Describe(const SearchTarget& target) const;
   // Searches of which no sample is taken.
   AskSearch SearchAgain();

@@ -29,26 +29,45 @@ absl::StatusOr<Engine::Parts::SearchTarget> Engine::Parts::FindIndex(const std::
   return target;
 }
 
-absl::StatusOr<SearchAnswer> Engine::Parts::Search(const SearchTarget& target,
-                                                   const SearchRequest& request, const Call& call) {
+absl::StatusOr<std::optional<SearchAnswer>> Engine::Parts::Search(const SearchTarget& target,
+                                                                  const SearchRequest& request,
+                                                                  bool may_block,
+                                                                  const Call& call) {
   ASSIGN_OR_RETURN(const Moment moment,
                    Resolve(request.as_of, request.known_at, request.min_seq, call));
-  return RunSearch(target.context, request, moment.as_of, moment.read_seq, call);
+  return RunSearch(target.context, request, moment.as_of, moment.read_seq, may_block, call);
 }
 
 AskSearch Engine::Parts::SearchAgain() {
   return [this](const SearchRequest& request, const Call& call) -> absl::StatusOr<SearchAnswer> {
     ASSIGN_OR_RETURN(const SearchTarget target, FindIndex(request.project, request.index));
-    return Search(target, request, call);
+    ASSIGN_OR_RETURN(auto answer, Search(target, request, /*may_block=*/true, call));
+    return std::move(answer).value();
   };
 }
 
+std::optional<absl::StatusOr<SearchAnswer>> Engine::TrySearch(const SearchRequest& request,
+                                                              const Call& call) {
+  if (request.min_seq > applied_seq()) return std::nullopt;
+  if (request.known_at.has_value() && request.known_at->by_time) return std::nullopt;
+  absl::StatusOr<std::optional<SearchAnswer>> answer =
+      parts_->SearchSampled(request, /*may_block=*/false, call);
+  if (!answer.ok()) return answer.status();
+  if (!answer->has_value()) return std::nullopt;
+  return std::move(*answer).value();
+}
+
 absl::StatusOr<SearchAnswer> Engine::Search(const SearchRequest& request, const Call& call) {
+  ASSIGN_OR_RETURN(auto answer, parts_->SearchSampled(request, /*may_block=*/true, call));
+  return std::move(answer).value();
+}
+
+absl::StatusOr<std::optional<SearchAnswer>> Engine::Parts::SearchSampled(
+    const SearchRequest& request, bool may_block, const Call& call) {
   RETURN_IF_ERROR(call.Check());
-  ASSIGN_OR_RETURN(const Parts::SearchTarget target,
-                   parts_->FindIndex(request.project, request.index));
-  ASSIGN_OR_RETURN(SearchAnswer answer, parts_->Search(target, request, call));
-  parts_->recall_sampler->Offer(target.index, request, answer);
+  ASSIGN_OR_RETURN(const SearchTarget target, FindIndex(request.project, request.index));
+  ASSIGN_OR_RETURN(auto answer, Search(target, request, may_block, call));
+  if (answer.has_value()) recall_sampler->Offer(target.index, request, *answer);
   return answer;
 }
 

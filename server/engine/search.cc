@@ -139,9 +139,11 @@ class PreparedSearch {
 
   // The hits nearest to the vector, or to that of the entity if that is given; `path` is where the
   // request says which.
-  absl::StatusOr<VectorAnswer> Near(std::vector<float> vector, const Call& call) const {
+  absl::StatusOr<VectorAnswer> Near(std::vector<float> vector, bool brief, const Call& call) const {
     Snapshot snapshot = NewSnapshot();
-    return Find(MakeQuery(std::move(vector)), &snapshot, call);
+    VectorQuery query = MakeQuery(std::move(vector));
+    query.brief = brief;
+    return Find(std::move(query), &snapshot, call);
   }
   absl::StatusOr<VectorAnswer> NearEntity(const std::string& entity, std::string_view path,
                                           const Call& call) const {
@@ -311,18 +313,25 @@ absl::Status WithinCommon(absl::Status status) {
   return PrefixField(std::move(status), "common");
 }
 
-absl::StatusOr<SearchAnswer> RunSearch(const SearchContext& context, const SearchRequest& request,
-                                       int64_t as_of, uint64_t read_seq, const Call& call) {
+absl::StatusOr<std::optional<SearchAnswer>> RunSearch(const SearchContext& context,
+                                                      const SearchRequest& request, int64_t as_of,
+                                                      uint64_t read_seq, bool may_block,
+                                                      const Call& call) {
+  const bool near_entity = !request.entity_key.empty();
+  if (!may_block && (near_entity || request.hydrate.has_value() || request.group_by.has_value())) {
+    return std::nullopt;
+  }
   ASSIGN_OR_RETURN(const PreparedSearch search,
                    PreparedSearch::Make(context, request, as_of, read_seq));
   VectorAnswer found;
-  if (!request.entity_key.empty()) {
+  if (near_entity) {
     ASSIGN_OR_RETURN(const std::string entity,
                      EncodeEntity(search.view().schema, request.entity_key, "entity_key"));
     ASSIGN_OR_RETURN(found, search.NearEntity(entity, "entity_key", call));
   } else {
     RETURN_IF_ERROR(CheckQueryVector(search.schema(), request.vector, "", "vector"));
-    ASSIGN_OR_RETURN(found, search.Near(request.vector, call));
+    ASSIGN_OR_RETURN(found, search.Near(request.vector, !may_block, call));
+    if (found.too_long) return std::nullopt;
   }
   SearchAnswer answer = search.NewAnswer();
   RETURN_IF_ERROR(AppendHits(search.view(), found.hits, &answer));
@@ -349,8 +358,8 @@ absl::StatusOr<BatchSearchAnswer> RunBatchSearch(const SearchContext& context,
       return absl::OkStatus();
     }
     const auto first = request.vectors.begin() + static_cast<ptrdiff_t>(i * dimension);
-    ASSIGN_OR_RETURN(found[i],
-                     search.Near({first, first + static_cast<ptrdiff_t>(dimension)}, call));
+    ASSIGN_OR_RETURN(found[i], search.Near({first, first + static_cast<ptrdiff_t>(dimension)},
+                                           /*brief=*/false, call));
     return absl::OkStatus();
   };
   RETURN_IF_ERROR(WithinCommon(workers->Run(request.query_count, find)));

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 
 #include "absl/status/statusor.h"
 #include "base/call.h"
@@ -40,8 +41,11 @@ struct SearchContext {
 };
 
 // The answer at (as_of, read_seq). Errors as VectorService.Search; field paths as SearchRequest's.
-absl::StatusOr<SearchAnswer> RunSearch(const SearchContext& context, const SearchRequest& request,
-                                       int64_t as_of, uint64_t read_seq, const Call& call);
+// nullopt: it would have to read facts or take long, and `may_block` is false.
+absl::StatusOr<std::optional<SearchAnswer>> RunSearch(const SearchContext& context,
+                                                      const SearchRequest& request, int64_t as_of,
+                                                      uint64_t read_seq, bool may_block,
+                                                      const Call& call);
 
 // The error of a batch where it lies in what the queries have in common: then its path is there.
 absl::Status WithinCommon(absl::Status status);

@@ -42,6 +42,7 @@ struct VectorQuery {
   std::optional<float> threshold = {};  // only hits at least this near
   int64_t as_of = 0;
   uint64_t read_seq = 0;
+  bool brief = false;   // made only if memory answers it in about half a millisecond
   std::string exclude;  // encoded key never to return; empty: none
   // Whether an entity passes the request's filter at (as_of, read_seq). Null: all do. Costs about 1
   // µs a call.
@@ -52,6 +53,7 @@ struct VectorQuery {
 
 struct VectorAnswer {
   std::vector<VectorHit> hits;  // best first, ties by entity key
+  bool too_long = false;        // no search was made, as it would not have been brief
   std::string strategy;         // as SearchPlan.strategy
   double selectivity = 1;
   uint64_t visited = 0;

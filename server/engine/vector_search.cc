@@ -14,13 +14,19 @@
 namespace fletch {
 namespace {
 
-constexpr size_t kSelectivitySamples = 256;        // of a filter that costs 1 µs a time
-constexpr size_t kCheapSelectivitySamples = 1024;  // of one that costs 10 ns
+constexpr size_t kSelectivitySamples = 256;
+constexpr double kBriefNanos = 500'000;  // of a search on a transport thread: others wait there
 constexpr size_t kRowsPerCheck = 1024;
 constexpr uint64_t kShortList = 32;  // at most one of so many rows: its length says enough
 constexpr size_t kRowsAhead = 12;    // whose cache misses overlap
 
 bool KeyBefore(const VectorHit& a, const VectorHit& b) { return a.entity_key < b.entity_key; }
+
+VectorAnswer TooLong() {
+  VectorAnswer answer;
+  answer.too_long = true;
+  return answer;
+}
 
 // Whether rows are hits. A dear filter is asked about each once.
 class RowGate {
@@ -72,14 +78,14 @@ class RowGate {
   // Share of the visible rows that pass: of a short list its length, else from rows spread over
   // all.
   double Selectivity() {
+    if (sight_.row_count == 0) return 1;
     const std::optional<uint64_t> count = ListCount();
     if (count.has_value() && *count * kShortList <= sight_.row_count) {
       return static_cast<double>(*count) / sight_.row_count;
     }
-    const size_t wanted = is_dear() ? kSelectivitySamples : kCheapSelectivitySamples;
     size_t seen = 0;
     size_t passed = 0;
-    for (uint64_t i = 0; i < 4 * wanted && seen < wanted; ++i) {
+    for (uint64_t i = 0; i < 4 * kSelectivitySamples && seen < kSelectivitySamples; ++i) {
       PrefetchRow(Spread(i + 2 * kRowsAhead));
       PrefetchFields(Spread(i + kRowsAhead));
       const RowId row = Spread(i);
@@ -156,6 +162,7 @@ class RowSearch {
                      .accept_is_dear = gate_->is_dear(),
                      .tie_before = tie_before,
                      .selectivity = selectivity,
+                     .most_nanos = query_.brief ? kBriefNanos : 0,
                      .check = check};
     const std::optional<uint64_t> count = gate_->ListCount();
     if (count.has_value()) query.listing.emplace(IndexQuery::Listing{*count, list});
@@ -200,6 +207,7 @@ absl::StatusOr<VectorAnswer> VectorCollection::Search(const VectorQuery& query,
   const bool in_memory =
       query.as_of >= sight.newest_event_time && query.as_of >= sight.generation->base_time &&
       query.read_seq >= sight.generation->base_seq && query.read_seq >= s.load_base_seq.load();
+  if (query.brief && (!in_memory || sight.future_count > 0)) return TooLong();
   return in_memory ? s.SearchMemory(query, sight, call) : s.SearchFacts(query, call);
 }
 
@@ -297,6 +305,7 @@ absl::StatusOr<VectorAnswer> VectorCollection::State::SearchMemory(const VectorQ
   RETURN_IF_ERROR(AddFutures(query, sight, call, &best, &answer));
   const VectorGeneration& rows = *sight.generation;
   RowGate gate(query, sight, ttl);
+  if (query.brief && gate.is_dear()) return TooLong();
   if (gate.filtered()) answer.selectivity = gate.Selectivity();
   // Without a filter, what is refused are rows that ended.
   const double seen =
@@ -305,10 +314,12 @@ absl::StatusOr<VectorAnswer> VectorCollection::State::SearchMemory(const VectorQ
   const double recall = query.target_recall > 0 ? query.target_recall : target_recall.load();
   const RowSearch search(query, sight, &gate, call);
   ASSIGN_OR_RETURN(IndexAnswer found, search.Run(query.exact, share, recall));
+  if (found.too_long) return TooLong();
   answer.visited += found.visited;
   if (found.used_graph && query.read_seq < rows.graph_base_seq()) {
     // The graph was made while this search was on its way, without rows that it still sees.
     ASSIGN_OR_RETURN(found, search.Run(/*exact=*/true, share, recall));
+    if (found.too_long) return TooLong();
     answer.visited += found.visited;
   }
   for (const IndexHit& hit : found.hits) {

@@ -241,6 +241,7 @@ TEST(ConvertTest, FiltersAreReadAndBounded) {
   EXPECT_EQ(ToEngine(request)->filter->children[0].op, FilterSpec::Op::kContains);
   compare->set_op(v1::COMPARE_OP_UNSPECIFIED);
   ExpectError(ToEngine(request), kInvalid, "filter.and.filters[0].compare.op");
+  compare->set_op(v1::EQ);
   list->add_filters()->mutable_in()->set_ref("v:x");
   ExpectError(ToEngine(request), kInvalid, "filter.and.filters[1].in.values");
   for (size_t i = 0; i <= limits::kMaxInValues; ++i) {

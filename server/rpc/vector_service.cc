@@ -27,16 +27,23 @@ class VectorRpc final : public RawService {
         describe_index_(host, "VectorService/DescribeIndex"),
         rebuild_index_(host, "VectorService/RebuildIndex") {}
 
+  // Most searches take less time than the way to another thread and back.
   grpc::ServerUnaryReactor* Search(Context* context, const Bytes* in, Bytes* out) override {
-    RpcHost* host = search_.host();
-    return Serve<v1::SearchRequest, v1::SearchResponse>(
-        &search_, RunOn::kRead, context, in, out,
-        [host](const v1::SearchRequest& message, const Call& call,
-               v1::SearchResponse* response) -> absl::Status {
-          ASSIGN_OR_RETURN(const SearchRequest request, ToEngine(message));
-          ASSIGN_OR_RETURN(SearchAnswer answer, host->engine()->Search(request, call));
-          FillAnswer(std::move(answer), message.explain(), response);
-          return absl::OkStatus();
+    return ServeAsync<v1::SearchRequest>(
+        &search_, RunOn::kInline, context, in, out,
+        [](v1::SearchRequest* message, std::unique_ptr<UnaryCall> call) {
+          absl::StatusOr<SearchRequest> request = ToEngine(std::as_const(*message));
+          if (!request.ok()) return call->FinishWithError(request.status());
+          const bool explain = message->explain();
+          if (auto answer = call->host()->engine()->TrySearch(*request, call->call())) {
+            return Finish(*std::move(answer), explain, call.get());
+          }
+          UnaryCall::Run(
+              RunOn::kRead, std::move(call),
+              [request = *std::move(request), explain](std::unique_ptr<UnaryCall> owned) {
+                Finish(owned->host()->engine()->Search(request, owned->call()), explain,
+                       owned.get());
+              });
         });
   }
 
@@ -91,6 +98,14 @@ class VectorRpc final : public RawService {
   }
 
  private:
+  static void Finish(absl::StatusOr<SearchAnswer> answer, bool explain, UnaryCall* call) {
+    if (!answer.ok()) return call->FinishWithError(answer.status());
+    MessageArena arena;
+    auto* response = arena.New<v1::SearchResponse>();
+    FillAnswer(*std::move(answer), explain, response);
+    call->Finish(*response);
+  }
+
   Method search_;
   Method batch_search_;
   Method audit_recall_;

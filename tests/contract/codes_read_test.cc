@@ -128,13 +128,6 @@ TEST(CodesTest, HistoryReads) {
 }
 
 TEST(CodesTest, Searches) {
-  const auto compare = [](v1::SearchRequest* m) {
-    v1::Comparison* out = m->mutable_filter()->mutable_compare();
-    out->set_ref("profile:score");
-    out->set_op(v1::LT);
-    out->mutable_value()->set_double_value(1);
-    return out;
-  };
   Check({
       BadSearch("top_k 0", kInvalid, "top_k", [](auto* m) { m->set_top_k(0); }),
       BadSearch("top_k over its limit", kRange, "top_k",
@@ -189,6 +182,18 @@ TEST(CodesTest, Searches) {
                 [](auto* m) { m->mutable_as_of()->add_micros(kFarFuture); }),
       BadSearch("unknown hydrated field", kMissing, "features[0]",
                 [](auto* m) { m->add_features("profile:x"); }),
+  });
+}
+
+TEST(CodesTest, FiltersOfSearches) {
+  const auto compare = [](v1::SearchRequest* m) {
+    v1::Comparison* out = m->mutable_filter()->mutable_compare();
+    out->set_ref("profile:score");
+    out->set_op(v1::LT);
+    out->mutable_value()->set_double_value(1);
+    return out;
+  };
+  Check({
       BadSearch("empty filter", kInvalid, "filter", [](auto* m) { m->mutable_filter(); }),
       BadSearch("unknown field in a filter", kMissing, "filter.compare.ref",
                 [compare](auto* m) { compare(m)->set_ref("profile:x"); }),

@@ -14,6 +14,8 @@ from support import wire
 OLD_VECTORS_A_CYCLE = 200
 KEYS_A_READ = 5000
 
+LARGE_EF = 2000  # no vector that is in the graph is missed
+
 
 class Checker:
     def __init__(self, rng: random.Random) -> None:
@@ -130,6 +132,8 @@ class Checker:
             for exact in (True, False):
                 request = wire.vector.SearchRequest(project=PROJECT, index="shape:p", vector=vector, top_k=1)
                 request.params.exact = exact
+                if not exact:
+                    request.params.ef = LARGE_EF
                 hit = stubs.vector.Search(request, timeout=30)
                 self.answers += 1
                 keys = list(zip(*(wire.values_of(c.column, hit.hit_count) for c in hit.keys)))

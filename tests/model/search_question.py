@@ -107,7 +107,7 @@ class Ask:
         if rng.random() < 0.3:
             self._threshold()
         if rng.random() < 0.5:
-            self._hydrate()
+            self.hydrate()
 
     def _queries(self) -> None:
         """By key mostly of those that have a vector, or a batch would hardly ever be answered."""
@@ -154,7 +154,7 @@ class Ask:
         score = rng.choice(hits)[1] if hits and rng.random() < 0.8 else rng.uniform(-1, 2)
         self.request.score_threshold = score if abs(score) < 3e38 else 1.0
 
-    def _hydrate(self) -> None:
+    def hydrate(self) -> None:
         from model.questions import Role
         views = [v for v in self.q.oracle.views.values() if v.entity == self.view.entity]
         self.cells = [(Role(v), f.name) for v in views for f in v.fields[:2]]
