@@ -392,13 +392,18 @@ absl::StatusOr<GraphWalk> Graph::Walk(const GraphQuery& query) const {
 }
 
 std::vector<bool> Graph::Reached() const {
-  std::vector<bool> reached(node_count());
-  std::vector<uint32_t> todo = {data_.entry};
-  reached[data_.entry] = true;
+  return ReachedFrom(data_.entry, node_count(), [this](uint32_t node) { return Links(0, node); });
+}
+
+std::vector<bool> ReachedFrom(uint32_t entry, size_t node_count,
+                              absl::FunctionRef<absl::Span<const uint32_t>(uint32_t node)> links) {
+  std::vector<bool> reached(node_count);
+  std::vector<uint32_t> todo = {entry};
+  reached[entry] = true;
   while (!todo.empty()) {
     const uint32_t node = todo.back();
     todo.pop_back();
-    for (const uint32_t next : Links(0, node)) {
+    for (const uint32_t next : links(node)) {
       if (reached[next]) continue;
       reached[next] = true;
       todo.push_back(next);

@@ -88,6 +88,10 @@ class Graph {
   mutable std::vector<std::unique_ptr<Scratch>> pool_ ABSL_GUARDED_BY(mu_);
 };
 
+// Nodes that `links` lead to from the entry.
+std::vector<bool> ReachedFrom(uint32_t entry, size_t node_count,
+                              absl::FunctionRef<absl::Span<const uint32_t>(uint32_t node)> links);
+
 }  // namespace fletch
 
 #endif  // FLETCH_INDEX_GRAPH_H_

@@ -26,7 +26,8 @@ namespace {
 constexpr size_t kRowsPerCancelCheck = 64;  // about 10 ms
 // Smaller graphs hold floats: they cost nothing.
 constexpr size_t kLeastCodedNodes = 1000;
-constexpr size_t kProbes = 200;  // recall to about 0.005
+constexpr size_t kProbes = 200;             // recall to about 0.005
+constexpr size_t kLeastMeasuredRows = 500;  // a tenth of them are probes
 // The graph's growth after which it is measured again.
 constexpr double kMeasuredGrowth = 1.5;
 // A larger share of such vectors is not scanned one by one: the ranges are made wider.
@@ -122,12 +123,14 @@ class GraphBuilder::State {
   void LearnCodes(bool trimmed);
   void ForgetCodes();
   bool FloatsNeedHalfTheEffort(const std::vector<EffortProbe>& probes);
-  std::vector<bool> MarkReached() const;
+  std::vector<bool> Reached() const;
   std::vector<uint32_t> MendOrphans();
   bool LinkFromNearby(uint32_t node, const std::vector<bool>& reached);
   void WriteNodes(const NodeLayout& layout, char* out);
   void WriteUpperLinks(GraphSnapshot* out) const;
   GraphData MakeSnapshot(uint32_t row_limit, const std::vector<uint32_t>& lost_nodes);
+  GraphData MakeCodedSnapshot(uint32_t row_limit, const std::vector<uint32_t>& lost_nodes);
+  bool HasManyFarNodes() const { return far_nodes_.size() > node_count() / kNodesPerFarOne; }
 
   const VectorMetric metric_;
   const size_t dimension_;
@@ -244,7 +247,7 @@ absl::Status GraphBuilder::State::Add(absl::Span<const uint32_t> rows, VectorOfR
   Reserve(rows.size());
   const size_t after = node_count() + rows.size();
   const bool measure =
-      after >= kLeastCodedNodes &&
+      after >= kLeastCodedNodes && rows.size() >= kLeastMeasuredRows &&
       static_cast<double>(after) >= kMeasuredGrowth * static_cast<double>(measured_nodes_);
   // Every step-th row is held back as a probe.
   const size_t step = std::max<size_t>(10, rows.size() / kProbes);
@@ -283,18 +286,23 @@ void GraphBuilder::State::LearnCodes(bool trimmed) {
       trimmed);
 }
 
+// A snapshot with codes that are learned anew.
+GraphData GraphBuilder::State::MakeCodedSnapshot(uint32_t row_limit,
+                                                 const std::vector<uint32_t>& lost_nodes) {
+  // The largest elements decide inner products.
+  const bool trimmed = metric_ != VectorMetric::kDot;
+  LearnCodes(trimmed);
+  GraphData data = MakeSnapshot(row_limit, lost_nodes);
+  if (!trimmed || !HasManyFarNodes()) return data;
+  LearnCodes(/*trimmed=*/false);
+  return MakeSnapshot(row_limit, lost_nodes);
+}
+
 void GraphBuilder::State::Measure(std::vector<std::vector<float>> vectors) {
   const auto floats = [this](uint32_t node) { return FloatsOf(hnsw_, node); };
   measured_nodes_ = node_count();
   effort_.clear();
-  // The largest elements decide inner products.
-  const bool trimmed = metric_ != VectorMetric::kDot;
-  LearnCodes(trimmed);
-  auto graph = std::make_unique<Graph>(MakeSnapshot(0, {}));
-  if (trimmed && far_nodes_.size() > node_count() / kNodesPerFarOne) {
-    LearnCodes(/*trimmed=*/false);
-    graph = std::make_unique<Graph>(MakeSnapshot(0, {}));
-  }
+  const auto graph = std::make_unique<Graph>(MakeCodedSnapshot(0, {}));
   const std::vector<EffortProbe> probes =
       MakeEffortProbes(metric_, std::move(vectors), node_count(), floats);
   effort_ = MeasureEffort(*graph, probes, floats);
@@ -322,20 +330,9 @@ bool GraphBuilder::State::FloatsNeedHalfTheEffort(const std::vector<EffortProbe>
   return static_cast<double>(found) / static_cast<double>(10 * probes.size()) > recall;
 }
 
-std::vector<bool> GraphBuilder::State::MarkReached() const {
-  std::vector<bool> reached(node_count());
-  std::vector<uint32_t> todo = {hnsw_.enterpoint_node_};
-  reached[hnsw_.enterpoint_node_] = true;
-  while (!todo.empty()) {
-    const uint32_t node = todo.back();
-    todo.pop_back();
-    for (const uint32_t next : LinksOf(hnsw_, node, 0)) {
-      if (reached[next]) continue;
-      reached[next] = true;
-      todo.push_back(next);
-    }
-  }
-  return reached;
+std::vector<bool> GraphBuilder::State::Reached() const {
+  return ReachedFrom(hnsw_.enterpoint_node_, node_count(),
+                     [this](uint32_t node) { return LinksOf(hnsw_, node, 0); });
 }
 
 bool GraphBuilder::State::LinkFromNearby(uint32_t node, const std::vector<bool>& reached) {
@@ -359,12 +356,12 @@ bool GraphBuilder::State::LinkFromNearby(uint32_t node, const std::vector<bool>&
 // Links are cut while a graph grows, and a node may lose the last that leads to it. Returns those
 // that nothing near them has room to link to.
 std::vector<uint32_t> GraphBuilder::State::MendOrphans() {
-  std::vector<bool> reached = MarkReached();
+  std::vector<bool> reached = Reached();
   bool mended = false;
   for (uint32_t node = 0; node < reached.size(); ++node) {
     if (!reached[node] && LinkFromNearby(node, reached)) mended = reached[node] = true;
   }
-  if (mended) reached = MarkReached();
+  if (mended) reached = Reached();
   std::vector<uint32_t> lost;
   for (uint32_t node = 0; node < reached.size(); ++node) {
     if (!reached[node]) lost.push_back(node);
@@ -443,7 +440,11 @@ GraphData GraphBuilder::State::MakeSnapshot(uint32_t row_limit,
 absl::StatusOr<GraphData> GraphBuilder::State::Take(uint32_t row_limit, Cancelled cancelled) {
   const std::vector<uint32_t> lost = MendOrphans();
   if (cancelled()) return absl::CancelledError("the graph's building was cancelled");
-  return MakeSnapshot(row_limit, lost);
+  GraphData data = MakeSnapshot(row_limit, lost);
+  if (coder_.kind() == CodeKind::kFloat || !HasManyFarNodes()) return data;
+  // What came is unlike what the codes were learned from.
+  measured_nodes_ = 0;
+  return MakeCodedSnapshot(row_limit, lost);
 }
 
 size_t GraphBuilder::State::bytes() const {

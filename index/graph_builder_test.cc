@@ -104,6 +104,25 @@ Rows LatticePoints(size_t count) {
   return rows;
 }
 
+// What comes after a restart may be unlike what was there.
+TEST(GraphBuilderTest, CodesFollowTheData) {
+  std::mt19937_64 random(12);
+  Rows rows = ClusteredVectors(8000, 8, 50, &random);
+  for (uint32_t row = 0; row < rows.size(); ++row) rows[row][3] = static_cast<float>(row / 1000);
+  std::shared_ptr<const Graph> graph;
+  for (uint32_t end = 2000; end <= rows.size(); end += 1000) {
+    GraphBuilder builder(VectorMetric::kL2, 8, {});
+    if (graph) {
+      ASSERT_TRUE(builder.Resume(graph, VectorOf(rows)).ok());
+    }
+    const uint32_t begin = graph ? end - 1000 : 0;
+    ASSERT_TRUE(builder.Add(RowRange(begin, end), VectorOf(rows), kNeverCancelled).ok());
+    graph = TakeGraph(&builder, end);
+    EXPECT_LE(graph->orphans().size(), end / 200);
+    ExpectEveryRowFound(*graph, Rows(rows.begin(), rows.begin() + end));
+  }
+}
+
 TEST(GraphBuilderTest, NodesWithoutFloatsHideNothing) {
   const Rows rows = LatticePoints(9000);
   const auto graph = BuildGraph(VectorMetric::kL2, Rows(rows.begin(), rows.begin() + 6000));

@@ -91,7 +91,11 @@ class VectorGeneration {
     __builtin_prefetch(event_times_[row]);
   }
   Ordinal entity(RowId row) const { return *row_entities_[row]; }
-  std::string_view entity_key(RowId row) const { return entities_->text(entity(row)); }
+  // Empty for a dead row of an index file, of which nobody knows whose it was.
+  std::string_view entity_key(RowId row) const {
+    const Ordinal owner = entity(row);
+    return owner == kNone ? std::string_view() : entities_->text(owner);
+  }
   int64_t event_time(RowId row) const { return *event_times_[row]; }
   uint64_t born_seq(RowId row) const { return lives_[row]->born_seq; }
   uint64_t DiedSeq(RowId row) const {

@@ -14,7 +14,7 @@ from support import wire
 OLD_VECTORS_A_CYCLE = 200
 KEYS_A_READ = 5000
 
-LARGE_EF = 2000  # no vector that is in the graph is missed
+LARGE_EF = 500  # no vector that is in the graph is missed
 
 
 class Checker:
