@@ -25,8 +25,10 @@ constexpr float kDeviations = 2.5f;
 // asked for them at most.
 constexpr size_t kStarts = 16;
 constexpr size_t kProbesPerStart = 8;
-// "Little": so many times less than of all rows.
-constexpr double kFarShare = 3;
+// "Little": so many times less than of all rows; and from where on the walk has to be wider.
+constexpr double kFarTimes = 2.5;
+constexpr double kWideTimes = 1.4;
+constexpr size_t kWideEffort = 3;
 
 void Prefetch(const char* bytes, size_t size) {
   for (size_t at = 0; at < size; at += kCacheLine) __builtin_prefetch(bytes + at);
@@ -329,8 +331,13 @@ void Graph::Walker::Begin(uint32_t start, bool accepted) {
   s_.fresh.clear();
   GatherAccepted(start);
   const double usual = query_.selectivity * static_cast<double>(asked_);
-  walk_.given_up = !accepted && static_cast<double>(s_.fresh.size()) < usual / kFarShare;
+  const double fewer =
+      accepted ? 1 : usual / static_cast<double>(std::max<size_t>(1, s_.fresh.size()));
+  walk_.given_up = fewer > kFarTimes;
   if (walk_.given_up) return;
+  if (fewer > kWideTimes) {
+    s_.beam.Reset(std::min(kWideEffort * query_.ef, graph_.node_count()));
+  }
   if (accepted) s_.fresh.push_back(start);
   AddFresh();
   AddStarts();
@@ -359,7 +366,13 @@ absl::StatusOr<GraphWalk> Graph::Walker::Run() {
     if (filtered) {
       GatherAccepted(node);
     } else {
+      // Two at a time: the misses of both overlap, and the second is rarely in vain.
       GatherLinks(node);
+      if (s_.beam.HasNext()) GatherLinks(s_.beam.TakeNext());
+      if (s_.beam.HasNext()) {
+        Prefetch(graph_.Node(s_.beam.PeekNext()) + layout_.link_count,
+                 layout_.bytes - layout_.link_count);
+      }
     }
     AddFresh();
   }
