@@ -49,7 +49,8 @@ class Collection:
         self.draws = np.zeros(capacity, dtype=np.int64)
         self.parts = np.zeros(capacity, dtype=np.int64)
         salt = rng.randrange(1 << 32)
-        self.keys = [f"thing {salt:08x} {i:06d}" for i in range(capacity)]  # ascending, found in no other bytes
+        # Ascending, found in no other bytes: a table's index has made-up keys between its neighbours', but no such tail.
+        self.keys = [f"thing {salt:08x} {i:06d} {i * 2654435761 % 2**32:08x}" for i in range(capacity)]
         self.numbers = {key: i for i, key in enumerate(self.keys)}
         self.erased: dict[int, list[bytes]] = {}  # number -> the bytes of all its vectors
         self.was: dict[int, list[bytes]] = collections.defaultdict(list)
