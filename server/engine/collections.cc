@@ -130,7 +130,8 @@ void Collections::Apply(const View& view, std::string_view entity_key, const Lat
 
 absl::Status Collections::Erase(EntityId entity_id, std::string_view entity_key) {
   absl::Status first_error;
-  for (const auto& [key, collection] : *map()) {
+  const std::shared_ptr<const Map> current = map();
+  for (const auto& [key, collection] : *current) {
     if (collection->view().schema.entity_id != entity_id) continue;
     first_error.Update(collection->Erase(entity_key));
   }
@@ -161,13 +162,15 @@ std::shared_ptr<VectorCollection> Collections::Find(ViewId view_id, size_t field
 
 std::vector<std::shared_ptr<VectorCollection>> Collections::All() const {
   std::vector<std::shared_ptr<VectorCollection>> all;
-  for (const auto& [key, collection] : *map()) all.push_back(collection);
+  const std::shared_ptr<const Map> current = map();
+  for (const auto& [key, collection] : *current) all.push_back(collection);
   return all;
 }
 
 uint64_t Collections::file_bytes() const {
   uint64_t bytes = 0;
-  for (const auto& [key, collection] : *map()) bytes += collection->file_bytes();
+  const std::shared_ptr<const Map> current = map();
+  for (const auto& [key, collection] : *current) bytes += collection->file_bytes();
   return bytes;
 }
 

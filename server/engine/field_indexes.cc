@@ -130,7 +130,8 @@ void FieldIndexes::Apply(const View& view, std::string_view entity_key, const On
 void FieldIndexes::Erase(EntityId entity_id, std::string_view entity_key) {
   const std::optional<Ordinal> entity = Entities(entity_id)->Find(entity_key);
   if (!entity.has_value()) return;
-  for (const auto& [view_id, index] : *map()) {
+  const std::shared_ptr<const Map> current = map();
+  for (const auto& [view_id, index] : *current) {
     if (index->view()->schema.entity_id == entity_id) index->Erase(*entity);
   }
 }
@@ -143,7 +144,8 @@ std::shared_ptr<const FieldIndex> FieldIndexes::Find(ViewId view_id) const {
 
 uint64_t FieldIndexes::bytes() const {
   uint64_t bytes = 0;
-  for (const auto& [view_id, index] : *map()) bytes += index->bytes();
+  const std::shared_ptr<const Map> current = map();
+  for (const auto& [view_id, index] : *current) bytes += index->bytes();
   MutexLock lock(&mu_);
   for (const auto& [entity_id, entities] : entities_) bytes += entities->bytes();
   return bytes;
@@ -151,7 +153,8 @@ uint64_t FieldIndexes::bytes() const {
 
 bool FieldIndexes::Maintain() {
   bool worked = false;
-  for (const auto& [view_id, index] : *map()) {
+  const std::shared_ptr<const Map> current = map();
+  for (const auto& [view_id, index] : *current) {
     worked |= index->Maintain(clock_->NowMicros(), [this] { return stopping_.load(); });
   }
   return worked;

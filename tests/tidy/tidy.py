@@ -106,6 +106,14 @@ class Tidy:
                 elif not path.endswith("_test.cc"):
                     holders.setdefault(library, set()).add(path)
 
+    def temporaries(self) -> None:
+        # Until C++23 what such a pointer holds dies before the loop begins.
+        loop = re.compile(r"for \([^;]*\s:\s\*\w[\w.>-]*\([^()]*\)\)")
+        for path in self.of(*CODE):
+            for number, line in enumerate(self.text(path).split("\n"), 1):
+                if loop.search(line):
+                    self.find("temporary", f"{path}:{number}", "loops over what a temporary points to; give it a name")
+
     def tests_registered(self) -> None:
         lists = {f: self.text(f) for f in self.of("CMakeLists.txt")}
         for path in self.of("_test.cc"):
@@ -153,8 +161,8 @@ def main() -> int:
     functions.self_test()
     protos.self_test()
     tidy = Tidy()
-    rules: list[Callable[[], None]] = [tidy.lengths, tidy.spdx, tidy.includes, tidy.tests_registered, tidy.rooms,
-                                       tidy.protos]
+    rules: list[Callable[[], None]] = [tidy.lengths, tidy.spdx, tidy.includes, tidy.temporaries, tidy.tests_registered,
+                                       tidy.rooms, tidy.protos]
     rules += [] if options.no_format else [tidy.format]
     failed = 0
     for rule in rules:
