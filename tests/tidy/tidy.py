@@ -108,7 +108,7 @@ class Tidy:
 
     def temporaries(self) -> None:
         # Until C++23 what such a pointer holds dies before the loop begins.
-        loop = re.compile(r"for \([^;]*\s:\s\*\w[\w.>-]*\([^()]*\)\)")
+        loop = re.compile(r"for \([^;]*\s:\s\*\w+\(\)\)")
         for path in self.of(*CODE):
             for number, line in enumerate(self.text(path).split("\n"), 1):
                 if loop.search(line):
