@@ -83,6 +83,11 @@ size_t FactBlock::FindAtOrBefore(int64_t t, size_t from) const {
   return from;
 }
 
+size_t FactBlock::FindKnown(uint64_t known_at, size_t from) const {
+  while (from < count_ && Load<uint64_t>(commits_, from) > known_at) ++from;
+  return from;
+}
+
 absl::StatusOr<FactView> FactBlock::Read(size_t i) const {
   const uint8_t tag = static_cast<uint8_t>(tags_[i]);
   const uint8_t kind = tag >> kKindShift;

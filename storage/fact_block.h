@@ -54,6 +54,9 @@ class FactBlock {
   int64_t oldest() const { return event_time(count_ - 1); }
   // The first fact at or after `from` with event_time <= t; count() when there is none.
   size_t FindAtOrBefore(int64_t t, size_t from) const;
+  // The first fact at or after `from` with commit <= known_at; count() when there is none. About a
+  // quarter of a nanosecond a fact passed over.
+  size_t FindKnown(uint64_t known_at, size_t from) const;
   // REQUIRES: i < count(). DATA_LOSS when the fact is damaged.
   absl::StatusOr<FactView> Read(size_t i) const;
 

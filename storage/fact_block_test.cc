@@ -82,6 +82,14 @@ TEST(FactBlockTest, RoundTrip) {
                                       [t](const OwnedFact& f) { return f.event_time <= t; });
       EXPECT_EQ(block.FindAtOrBefore(t, 0), static_cast<size_t>(found - facts.begin()));
     }
+    for (int question = 0; question < 20; ++question) {
+      const uint64_t known_at = facts[random() % facts.size()].commit_seq - random() % 2;
+      const size_t from = random() % (facts.size() + 1);
+      const auto found =
+          std::find_if(facts.begin() + static_cast<ptrdiff_t>(from), facts.end(),
+                       [known_at](const OwnedFact& f) { return f.commit_seq <= known_at; });
+      EXPECT_EQ(block.FindKnown(known_at, from), static_cast<size_t>(found - facts.begin()));
+    }
   }
 }
 

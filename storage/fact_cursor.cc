@@ -69,6 +69,7 @@ absl::StatusOr<std::string> FactCursor::FindEntity(const ViewSchema& schema, std
   Open();
   fact_ = nullptr;
   on_row_ = on_block_ = block_loaded_ = false;
+  row_upto_ = block_fact_upto_ = kNowhere;
   std::string first;
   for (NearSeeker* const side : {&rows_, &blocks_}) {
     side->Seek(from);
@@ -82,41 +83,69 @@ absl::StatusOr<std::string> FactCursor::FindEntity(const ViewSchema& schema, std
   return first;
 }
 
-absl::Status FactCursor::Seek(std::string_view prefix, int64_t t) {
+absl::Status FactCursor::Seek(std::string_view prefix, int64_t t, uint64_t known_at) {
   Open();
   if (prefix_ != prefix) {
     prefix_.assign(prefix);
+    seek_key_.assign(prefix);
     block_loaded_ = false;
+    row_upto_ = block_fact_upto_ = kNowhere;
+  } else if (known_at > known_at_) {
+    row_upto_ = block_fact_upto_ = kNowhere;
   }
-  seek_key_.assign(prefix);
-  AppendU64(~OrderedFromInt64(t), &seek_key_);
+  known_at_ = known_at;
   RETURN_IF_ERROR(SeekBlock(t));
-  rows_.Seek(seek_key_);
-  RETURN_IF_ERROR(TakeRow());
+  RETURN_IF_ERROR(SeekRow(t));
   Settle();
   return absl::OkStatus();
 }
 
+void FactCursor::MakeSeekKey(int64_t t) {
+  seek_key_.resize(prefix_.size());
+  AppendU64(~OrderedFromInt64(t), &seek_key_);
+}
+
+absl::Status FactCursor::SeekRow(int64_t t) {
+  const bool stands = t <= row_upto_ && (!on_row_ || row_fact_.at.event_time <= t);
+  row_upto_ = kNowhere;
+  if (!stands) {
+    MakeSeekKey(t);
+    rows_.Seek(seek_key_);
+    RETURN_IF_ERROR(TakeRow());
+  } else if (on_row_ && row_fact_.at.commit_seq > known_at_) {
+    RETURN_IF_ERROR(TakeRow());
+  }
+  row_upto_ = t;
+  return absl::OkStatus();
+}
+
 absl::Status FactCursor::SeekBlock(int64_t t) {
-  const bool answers = block_loaded_ && t <= block_upto_ && t >= block_.oldest();
-  size_t from = 0;
-  if (answers) {
-    if (t < block_.event_time(block_index_)) from = block_index_;
+  const bool stands = t <= block_fact_upto_ && (!on_block_ || block_fact_.at.event_time <= t);
+  block_fact_upto_ = kNowhere;
+  if (stands) {
+    if (on_block_) RETURN_IF_ERROR(TakeFactOfBlock(block_index_));
+  } else if (block_loaded_ && t <= block_upto_ && t >= block_.oldest()) {
+    on_block_ = true;
+    const size_t from = t < block_.event_time(block_index_) ? block_index_ : 0;
+    RETURN_IF_ERROR(TakeFactOfBlock(block_.FindAtOrBefore(t, from)));
   } else {
+    MakeSeekKey(t);
     blocks_.Seek(seek_key_);
     RETURN_IF_ERROR(TakeBlock());
-    if (!on_block_) return absl::OkStatus();
     block_upto_ = t;
+    if (on_block_) RETURN_IF_ERROR(TakeFactOfBlock(block_.FindAtOrBefore(t, 0)));
   }
-  on_block_ = true;
-  return TakeFactOfBlock(block_.FindAtOrBefore(t, from));
+  block_fact_upto_ = t;
+  return absl::OkStatus();
 }
 
 absl::Status FactCursor::TakeRow() {
-  ASSIGN_OR_RETURN(on_row_, rows_.IsWithin(prefix_));
-  if (!on_row_) return absl::OkStatus();
-  ASSIGN_OR_RETURN(row_fact_, ReadFactRow(rows_.key().substr(prefix_.size()), rows_.value()));
-  return absl::OkStatus();
+  for (;; rows_.Next()) {
+    ASSIGN_OR_RETURN(on_row_, rows_.IsWithin(prefix_));
+    if (!on_row_) return absl::OkStatus();
+    ASSIGN_OR_RETURN(row_fact_, ReadFactRow(rows_.key().substr(prefix_.size()), rows_.value()));
+    if (row_fact_.at.commit_seq <= known_at_) return absl::OkStatus();
+  }
 }
 
 absl::Status FactCursor::TakeBlock() {
@@ -135,30 +164,35 @@ absl::Status FactCursor::TakeBlock() {
 }
 
 absl::Status FactCursor::TakeFactOfBlock(size_t i) {
-  // A block out of order may end early; it is read as far as it goes, never beyond.
-  block_index_ = std::min(i, block_.count() - 1);
-  ASSIGN_OR_RETURN(block_fact_, block_.Read(block_index_));
+  i = block_.FindKnown(known_at_, i);
+  while (i == block_.count()) {
+    const int64_t upto = block_.oldest() - 1;
+    blocks_.Next();
+    RETURN_IF_ERROR(TakeBlock());
+    if (!on_block_) return absl::OkStatus();
+    block_upto_ = upto;
+    i = block_.FindKnown(known_at_, 0);
+  }
+  block_index_ = i;
+  ASSIGN_OR_RETURN(block_fact_, block_.Read(i));
   return absl::OkStatus();
 }
 
 absl::Status FactCursor::Next() {
+  const int64_t upto = fact_->at.event_time - 1;
   const bool row_moves = fact_ == &row_fact_ || same_;
   const bool block_moves = fact_ == &block_fact_;
   fact_ = nullptr;
   if (row_moves) {
+    row_upto_ = kNowhere;
     rows_.Next();
     RETURN_IF_ERROR(TakeRow());
+    row_upto_ = upto;
   }
-  if (block_moves && block_index_ + 1 < block_.count()) {
+  if (block_moves) {
+    block_fact_upto_ = kNowhere;
     RETURN_IF_ERROR(TakeFactOfBlock(block_index_ + 1));
-  } else if (block_moves) {
-    const int64_t upto = block_.oldest() - 1;
-    blocks_.Next();
-    RETURN_IF_ERROR(TakeBlock());
-    if (on_block_) {
-      block_upto_ = upto;
-      RETURN_IF_ERROR(TakeFactOfBlock(0));
-    }
+    block_fact_upto_ = upto;
   }
   Settle();
   return absl::OkStatus();

@@ -65,8 +65,10 @@ class FactCursor {
   // lost. DATA_LOSS on damaged bytes, as all that follow.
   absl::StatusOr<std::string> FindEntity(const ViewSchema& schema, std::string_view from,
                                          std::string_view range);
-  // Moves to the newest fact of the entity ("view | entity") with event_time <= t.
-  absl::Status Seek(std::string_view prefix, int64_t t);
+  // Moves to the newest fact of the entity ("view | entity") with event_time <= t, of those with
+  // commit <= known_at; others are passed over here and by Next. Where t and known_at fall from
+  // call to call, each fact of an entity is passed over once.
+  absl::Status Seek(std::string_view prefix, int64_t t, uint64_t known_at = UINT64_MAX);
   // Moves to the next older fact. REQUIRES: fact() is not null.
   absl::Status Next();
   // The fact here; nullptr: the entity has no more. Valid until it moves.
@@ -74,8 +76,10 @@ class FactCursor {
 
  private:
   void Open();
+  absl::Status SeekRow(int64_t t);
   absl::Status SeekBlock(int64_t t);
-  // Looks at the bytes where the side stands.
+  void MakeSeekKey(int64_t t);
+  // Looks at the bytes where the side stands; goes on to what was known.
   absl::Status TakeRow();
   absl::Status TakeBlock();
   absl::Status TakeFactOfBlock(size_t i);
@@ -89,6 +93,11 @@ class FactCursor {
   NearSeeker blocks_{/*most_steps=*/1};
   std::string prefix_;    // of the entity
   std::string seek_key_;  // prefix_ and a time
+  uint64_t known_at_ = 0;
+  // Of the entity's facts known at known_at_ up to this time, the side's fact is the newest.
+  static constexpr int64_t kNowhere = INT64_MIN;
+  int64_t row_upto_ = kNowhere;
+  int64_t block_fact_upto_ = kNowhere;
   bool on_row_ = false;
   bool on_block_ = false;
   bool same_ = false;  // both sides hold the same fact

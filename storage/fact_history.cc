@@ -109,13 +109,12 @@ class HistoryWalk {
   absl::Status WalkEntity(std::string_view prefix, int64_t from, uint64_t count,
                           const std::optional<FactSuffix>& emitted) {
     CurrentForms forms;
-    RETURN_IF_ERROR(cursor_.Seek(prefix, from));
+    RETURN_IF_ERROR(cursor_.Seek(prefix, from, query_.known_at));
     while (const FactView* const fact = cursor_.fact()) {
       const FactSuffix& at = fact->at;
       if ((query_.last_k != 0 && count >= query_.last_k) || at.event_time < query_.start) break;
       const bool counts =
-          at.commit_seq <= query_.known_at &&
-          (query_.all_forms || (forms.IsCurrent(at) && fact->form != FactForm::kRetraction));
+          query_.all_forms || (forms.IsCurrent(at) && fact->form != FactForm::kRetraction);
       if (counts && (!emitted.has_value() || StandsBefore(*emitted, at))) {
         if (emitted_count_ == limit_) {  // one more there is, so this page is not the last
           page_full_ = true;

@@ -153,18 +153,25 @@ class FactLife {
     ASSERT_EQ(reader.IdentityCounts(schema_, identity, known_at).value(), expected);
   }
 
-  // As a join does: some entities in order, each from its newest instant on.
+  // As a join does: some entities in order, each from its newest instant on, at commits that fall
+  // with them or at any.
   void AskSweep() {
     FactReader reader(store_, Below(2) == 0 ? FactReader::Use::kSweep : FactReader::Use::kLookups);
     const uint64_t skipped = Below(4);
     for (const std::string& entity : ordered_) {
       if (Below(4) < skipped) continue;
       std::vector<int64_t> times;
-      for (uint64_t i = Below(6); i > 0; --i) times.push_back(RandomTime());
+      std::vector<uint64_t> commits;
+      for (uint64_t i = Below(12); i > 0; --i) {
+        times.push_back(RandomTime());
+        commits.push_back(Below(4) == 0 ? UINT64_MAX : RandomCommit());
+      }
       std::sort(times.begin(), times.end(), std::greater<>());
+      if (Below(2) == 0) std::sort(commits.begin(), commits.end(), std::greater<>());
       reader.SetEntity(schema_, entity);
-      for (const int64_t as_of : times) {
-        const uint64_t known_at = Below(2) == 0 ? UINT64_MAX : RandomCommit();
+      for (size_t i = 0; i < times.size(); ++i) {
+        const int64_t as_of = times[i];
+        const uint64_t known_at = commits[i];
         const auto visible = reader.FindVisible(as_of, known_at);
         ASSERT_TRUE(visible.ok()) << visible.status();
         const auto expected = fact_oracle::FindVisible(facts_, entity, as_of, known_at);

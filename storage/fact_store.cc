@@ -68,16 +68,13 @@ std::string_view FactReader::EntityKey() const {
 }
 
 absl::Status FactReader::WalkToVisible(int64_t as_of, uint64_t known_at, const Excluded* excluded) {
-  RETURN_IF_ERROR(cursor_->Seek(prefix_, as_of));
+  RETURN_IF_ERROR(cursor_->Seek(prefix_, as_of, known_at));
   const FactView* fact = cursor_->fact();
   if (fact == nullptr) return absl::OkStatus();
-  const bool first_answers =
-      fact->at.commit_seq <= known_at && fact->form != FactForm::kRetraction && excluded == nullptr;
-  if (first_answers) return absl::OkStatus();
+  if (fact->form != FactForm::kRetraction && excluded == nullptr) return absl::OkStatus();
   CurrentForms forms;
   for (; fact != nullptr; fact = cursor_->fact()) {
-    if (fact->at.commit_seq <= known_at && forms.IsCurrent(fact->at) &&
-        fact->form != FactForm::kRetraction &&
+    if (forms.IsCurrent(fact->at) && fact->form != FactForm::kRetraction &&
         (excluded == nullptr ||
          !excluded->contains({fact->at.event_time, std::string(fact->at.identity)}))) {
       return absl::OkStatus();
@@ -106,11 +103,10 @@ absl::Status FactReader::ReadEntity(const ViewSchema& schema, std::string_view e
                                     const std::function<absl::Status(const FactRef&)>& emit) {
   SetEntity(schema, entity_key);
   CurrentForms forms;
-  RETURN_IF_ERROR(cursor_->Seek(prefix_, end));
+  RETURN_IF_ERROR(cursor_->Seek(prefix_, end, known_at));
   while (const FactView* const fact = cursor_->fact()) {
     if (fact->at.event_time < start) return absl::OkStatus();
-    if (fact->at.commit_seq <= known_at &&
-        (all_forms || (forms.IsCurrent(fact->at) && fact->form != FactForm::kRetraction))) {
+    if (all_forms || (forms.IsCurrent(fact->at) && fact->form != FactForm::kRetraction)) {
       RETURN_IF_ERROR(emit(ToFactRef(*fact, EntityKey())));
     }
     RETURN_IF_ERROR(cursor_->Next());
@@ -123,11 +119,10 @@ absl::StatusOr<bool> FactReader::IdentityCounts(const ViewSchema& schema, const 
   // Facts of other identities of the instant stand between: they are passed over.
   const std::string suffix = IdentitySuffix(identity);
   SetEntity(schema, identity.entity_key);
-  RETURN_IF_ERROR(cursor_->Seek(prefix_, identity.event_time));
+  RETURN_IF_ERROR(cursor_->Seek(prefix_, identity.event_time, known_at));
   while (const FactView* const fact = cursor_->fact()) {
     if (fact->at.event_time != identity.event_time) return false;
-    if (fact->at.commit_seq <= known_at && fact->at.identity == suffix)
-      return fact->form != FactForm::kRetraction;
+    if (fact->at.identity == suffix) return fact->form != FactForm::kRetraction;
     RETURN_IF_ERROR(cursor_->Next());
   }
   return false;

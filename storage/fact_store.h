@@ -74,7 +74,8 @@ class FactReader {
                                       int64_t as_of, uint64_t known_at,
                                       absl::Span<const Identity> excluding = {});
 
-  // The same of one entity after another: first the entity, then what is asked of it.
+  // The same of one entity after another: first the entity, then what is asked of it. Where as_of
+  // and known_at fall together, facts that came too late for them are passed over once.
   void SetEntity(const ViewSchema& schema, std::string_view entity_key);
   absl::StatusOr<std::optional<VisibleFact>> FindVisible(int64_t as_of, uint64_t known_at);
 

@@ -52,17 +52,9 @@ absl::StatusOr<uint64_t> CommitPipeline::Resolve(const KnownAt& known_at) {
 
 absl::StatusOr<std::vector<uint64_t>> CommitPipeline::ResolveTimes(
     absl::Span<const int64_t> times) {
-  std::vector<uint64_t> seqs(times.size());
-  if (times.empty()) return seqs;
+  if (times.empty()) return std::vector<uint64_t>();
   SettleTime(*std::max_element(times.begin(), times.end()));
-  for (size_t i = 0; i < times.size(); ++i) {
-    if (i > 0 && times[i] == times[i - 1]) {
-      seqs[i] = seqs[i - 1];
-      continue;
-    }
-    ASSIGN_OR_RETURN(seqs[i], CommitAtTime(*store_, times[i]));
-  }
-  return seqs;
+  return CommitsAtTimes(*store_, times);
 }
 
 absl::Status CommitPipeline::WaitForSeq(uint64_t seq, const Call& call) {

@@ -2,6 +2,7 @@
 #include "server/engine/commit_log.h"
 
 #include <algorithm>
+#include <functional>
 
 #include "base/status.h"
 #include "base/strings.h"
@@ -117,12 +118,31 @@ void AddCommitTime(uint64_t last_seq, int64_t commit_time, KvBatch* batch) {
 }
 
 absl::StatusOr<uint64_t> CommitAtTime(const KvStore& store, int64_t time) {
+  ASSIGN_OR_RETURN(const std::vector<uint64_t> seqs, CommitsAtTimes(store, {&time, 1}));
+  return seqs[0];
+}
+
+absl::StatusOr<std::vector<uint64_t>> CommitsAtTimes(const KvStore& store,
+                                                     absl::Span<const int64_t> times) {
+  std::vector<std::pair<int64_t, size_t>> newest_first;
+  for (size_t i = 0; i < times.size(); ++i) newest_first.emplace_back(times[i], i);
+  std::sort(newest_first.begin(), newest_first.end(), std::greater<>());
+  std::vector<uint64_t> seqs(times.size(), 0);
   auto it = store.NewIterator(Family::kCommits);
-  it->SeekForPrev("T" + Time(time) + U64(~uint64_t{0}));
-  RETURN_IF_ERROR(it->status());
-  if (!it->Valid() || it->key()[0] != 'T') return 0;
-  if (it->key().size() != 17) return BadRecord("commit time");
-  return ReadU64(it->key().data() + 9);
+  std::optional<int64_t> since;  // the commit of `seq`, which is the newest one then
+  uint64_t seq = 0;
+  for (const auto& [time, i] : newest_first) {
+    if (!since.has_value() || time < *since) {
+      it->SeekForPrev("T" + Time(time) + U64(~uint64_t{0}));
+      RETURN_IF_ERROR(it->status());
+      if (!it->Valid() || it->key()[0] != 'T') break;
+      if (it->key().size() != 17) return BadRecord("commit time");
+      since = ReadTime(it->key().substr(1));
+      seq = ReadU64(it->key().data() + 9);
+    }
+    seqs[i] = seq;
+  }
+  return seqs;
 }
 
 absl::StatusOr<int64_t> CommitTimeOf(const KvStore& store, uint64_t seq) {

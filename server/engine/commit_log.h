@@ -13,6 +13,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "storage/kv_store.h"
 
 namespace fletch {
@@ -49,6 +50,10 @@ void AddCommitTime(uint64_t last_seq, int64_t commit_time, KvBatch* batch);
 // The greatest commit with commit_time <= `time`; 0: none. REQUIRES: no commit with such a time is
 // under way.
 absl::StatusOr<uint64_t> CommitAtTime(const KvStore& store, int64_t time);
+
+// The same of many times, in any order.
+absl::StatusOr<std::vector<uint64_t>> CommitsAtTimes(const KvStore& store,
+                                                     absl::Span<const int64_t> times);
 
 // When `seq` was committed; 0 for a number that was never used.
 absl::StatusOr<int64_t> CommitTimeOf(const KvStore& store, uint64_t seq);

@@ -46,6 +46,10 @@ class JoinedSpine {
   virtual ~JoinedSpine() = default;
   // The columns of batch i, rows in spine order. Once a batch: what it holds is given away.
   virtual absl::StatusOr<std::vector<Column>> Batch(size_t i, const Call& call) = 0;
+  // The same of some batches from `first` on, at most one a thread of the join: calls
+  // take(i, columns) for each, several at once. Returns how many there were. Not beside Batch.
+  using Take = std::function<absl::Status(size_t i, std::vector<Column> columns)>;
+  virtual absl::StatusOr<size_t> SomeBatches(size_t first, const Call& call, const Take& take) = 0;
 };
 
 // A training read that was admitted: plan, K and mode are fixed. Thread-compatible.

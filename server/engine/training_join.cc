@@ -84,6 +84,21 @@ class SpineJoin final : public JoinedSpine {
     return writer.Finish(contexts_[i], call);
   }
 
+  absl::StatusOr<size_t> SomeBatches(size_t first, const Call& call, const Take& take) override {
+    size_t count = 1;
+    if (first_rows_[first] < first_rows_[first + 1]) {
+      // What lies in another pass is left for later: pieces of work must not wait for one.
+      ASSIGN_OR_RETURN(const std::shared_ptr<Pass> pass, PassOf(first_rows_[first], call));
+      const size_t most = std::min(workers_->threads(), request_.batches.size() - first);
+      while (count < most && first_rows_[first + count + 1] <= pass->end()) ++count;
+    }
+    RETURN_IF_ERROR(workers_->Run(count, [&](size_t piece) -> absl::Status {
+      ASSIGN_OR_RETURN(std::vector<Column> columns, Batch(first + piece, call));
+      return take(first + piece, std::move(columns));
+    }));
+    return count;
+  }
+
  private:
   // What was found of rows [first_row, end()) of all batches together.
   struct Pass {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/engine/training_join.h"
 
+#include <atomic>
 #include <memory>
 #include <random>
 #include <string>
@@ -159,22 +160,51 @@ class TrainingJoinTest : public testing::Test {
     WorkSharing workers(threads);
     auto joined = JoinSpine(sources(), &workers, request, Call{});
     ASSERT_TRUE(joined.ok()) << joined.status();
+    const auto answers =
+        random_() % 2 == 0 ? OneByOne(request, joined->get()) : SomeAtOnce(request, joined->get());
     size_t before = 0;
     for (size_t i = 0; i < request.batches.size(); ++i) {
       const SpineBatch& batch = request.batches[i];
-      auto columns = (*joined)->Batch(i, Call{});
-      ASSERT_TRUE(columns.ok()) << columns.status();
-      for (size_t c = 0; c < columns->size(); ++c) {
-        ASSERT_EQ((*columns)[c].row_count, batch.row_count);
+      const std::vector<Column>& columns = answers[i];
+      ASSERT_EQ(columns.size(), plan_->columns.size());
+      for (size_t c = 0; c < columns.size(); ++c) {
+        ASSERT_EQ(columns[c].row_count, batch.row_count);
         for (size_t row = 0; row < batch.row_count; ++row) {
           const uint64_t known_at = request.known_at[request.known_at_each_row ? before + row : 0];
-          ASSERT_EQ(CellOf((*columns)[c], row), Expect(batch, row, known_at, c))
+          ASSERT_EQ(CellOf(columns[c], row), Expect(batch, row, known_at, c))
               << "batch " << i << " row " << row << " column " << c << " T "
               << batch.timestamps[row] << " K " << known_at;
         }
       }
       before += batch.row_count;
     }
+  }
+
+  using Answers = std::vector<std::vector<Column>>;
+
+  static Answers OneByOne(const SpineJoinRequest& request, JoinedSpine* joined) {
+    Answers answers;
+    for (size_t i = 0; i < request.batches.size(); ++i) {
+      answers.push_back(joined->Batch(i, Call{}).value());
+    }
+    return answers;
+  }
+
+  static Answers SomeAtOnce(const SpineJoinRequest& request, JoinedSpine* joined) {
+    Answers answers(request.batches.size());
+    for (size_t first = 0; first < answers.size();) {
+      std::atomic<size_t> taken{0};
+      const auto count =
+          joined->SomeBatches(first, Call{}, [&](size_t i, std::vector<Column> columns) {
+            EXPECT_TRUE(answers[i].empty()) << "batch " << i << " twice";
+            answers[i] = std::move(columns);
+            ++taken;
+            return absl::OkStatus();
+          });
+      EXPECT_EQ(taken, count.value());
+      first += count.value();
+    }
+    return answers;
   }
 
   ReadSources sources() const {
@@ -263,6 +293,16 @@ TEST_F(TrainingJoinTest, SaysWhatIsWrongWithASpine) {
   EXPECT_EQ(ErrorField(JoinSpine(sources(), &workers, bad, Call{}).status()), "keys.name");
   const Call gone{.cancelled = [] { return true; }};
   EXPECT_TRUE(absl::IsCancelled(JoinSpine(sources(), &workers, request, gone).status()));
+}
+
+TEST_F(TrainingJoinTest, WhoDoesNotTakeABatchEndsThose) {
+  SpineJoinRequest request = RandomRequest(false);
+  request.batches = {RandomBatch(20), RandomBatch(20)};
+  WorkSharing workers(2);
+  auto joined = JoinSpine(sources(), &workers, request, Call{});
+  ASSERT_TRUE(joined.ok()) << joined.status();
+  const auto refuse = [](size_t, std::vector<Column>) { return absl::AbortedError("full"); };
+  EXPECT_TRUE(absl::IsAborted((*joined)->SomeBatches(0, Call{}, refuse).status()));
 }
 
 // Threads that take the batches of one join.

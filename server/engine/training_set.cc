@@ -202,16 +202,9 @@ absl::StatusOr<std::vector<uint64_t>> CommitsOf(const KvStore& store,
                                                 const v1::TrainingSetRecord& record,
                                                 absl::Span<const int64_t> timestamps) {
   if (record.known_at_mode() != v1::AS_SERVED) return std::vector<uint64_t>{record.read_seq()};
-  std::vector<uint64_t> seqs(timestamps.size());
-  for (size_t i = 0; i < timestamps.size(); ++i) {
-    if (i > 0 && timestamps[i] == timestamps[i - 1]) {
-      seqs[i] = seqs[i - 1];
-      continue;
-    }
-    ASSIGN_OR_RETURN(const uint64_t seq, CommitAtTime(store, timestamps[i]));
-    // After a restart with an earlier clock a commit may get a time that rows already asked about.
-    seqs[i] = std::min(seq, record.read_seq());
-  }
+  ASSIGN_OR_RETURN(std::vector<uint64_t> seqs, CommitsAtTimes(store, timestamps));
+  // After a restart with an earlier clock a commit may get a time that rows already asked about.
+  for (uint64_t& seq : seqs) seq = std::min(seq, record.read_seq());
   return seqs;
 }
 

@@ -126,6 +126,7 @@ void FlightStream::OnReadDone(bool ok) {
     in_.Clear();
   }
   Pump();
+  arrived_.NotifyOne();
 }
 
 void FlightStream::OnWriteDone(bool ok) {
@@ -135,6 +136,7 @@ void FlightStream::OnWriteDone(bool ok) {
   out_.Clear();
   if (!ok) gone_ = true;
   Pump();
+  arrived_.NotifyOne();
 }
 
 void FlightStream::OnCancel() {
@@ -142,6 +144,7 @@ void FlightStream::OnCancel() {
   MutexLock lock(&mu_);
   gone_ = true;
   Pump();
+  arrived_.NotifyOne();
 }
 
 void FlightStream::OnDrain() {
@@ -149,6 +152,7 @@ void FlightStream::OnDrain() {
   MutexLock lock(&mu_);
   draining_ = true;
   Pump();
+  arrived_.NotifyOne();
 }
 
 void FlightStream::OnDone() {
@@ -192,7 +196,8 @@ void FlightStream::WorkOnNext() {
   bool closed = false;
   {
     MutexLock lock(&mu_);
-    if (gone_ || !failure_.ok()) {  // while this waited for its thread
+    Linger();
+    if (gone_ || !failure_.ok()) {  // while this waited
       working_ = false;
       Pump();
       return;
@@ -216,6 +221,19 @@ void FlightStream::WorkOnNext() {
     slots_.push_back(absl::StatusOr<grpc::ByteBuffer>(ForFlight(next.status())));
   }
   Pump();
+}
+
+void FlightStream::Linger() {
+  if (options_.linger_ms == 0 || next_ != Next::kInput || inputs_.empty()) return;
+  if (ping_pong_ && inputs_.size() == 1) return;
+  const int64_t until = SteadyMicros() + options_.linger_ms_max * 1000;
+  while (MayRead() && SteadyMicros() < until) {
+    const size_t before = inputs_.size();
+    while (arrived_.WaitForMs(&mu_, options_.linger_ms) && inputs_.size() == before && MayRead()) {
+    }
+    if (inputs_.size() == before) break;
+  }
+  ping_pong_ = inputs_.size() == 1 && !client_closed_;
 }
 
 void FlightStream::Pump() {
@@ -265,10 +283,14 @@ void FlightStream::PumpWork() {
   PumpWrite();
 }
 
+bool FlightStream::MayRead() const {
+  if (client_closed_ || draining_ || gone_ || !failure_.ok()) return false;
+  if (next_ == Next::kDone || inputs_.size() >= options_.in_messages) return false;
+  return inputs_.empty() || input_bytes_ < options_.in_bytes;
+}
+
 void FlightStream::PumpRead() {
-  if (reading_ || client_closed_ || draining_ || gone_ || !failure_.ok()) return;
-  if (next_ == Next::kDone || inputs_.size() >= options_.in_messages) return;
-  if (!inputs_.empty() && input_bytes_ >= options_.in_bytes) return;
+  if (reading_ || !MayRead()) return;
   reading_ = true;
   wire_->Read(&in_);
 }

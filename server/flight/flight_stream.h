@@ -43,7 +43,11 @@ class FlightStream : public std::enable_shared_from_this<FlightStream> {
     RunOn where = RunOn::kJoin;
     size_t in_messages = 4;  // that wait for a step; one more is being read
     size_t in_bytes = 16u << 20;
-    size_t step_messages = 1;         // that one step takes at most
+    size_t step_messages = 1;  // that one step takes at most
+    // A step waits so long for each further message, and for all at most linger_ms_max; but not for
+    // a client that waits for its answers, message by message.
+    int64_t linger_ms = 0;
+    int64_t linger_ms_max = 0;
     size_t out_messages = 2;          // answers that are owed or wait to be sent
     bool ends_when_draining = false;  // UNAVAILABLE after the answers owed; else it runs to its end
   };
@@ -90,6 +94,8 @@ class FlightStream : public std::enable_shared_from_this<FlightStream> {
   static void Run(std::shared_ptr<FlightStream> stream, FlightWire* wire, bool reads);
   void OnDrain();
   void WorkOnNext();
+  void Linger() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  bool MayRead() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool CanStep() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Starts whatever can start now. Called after every change.
   void Pump() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -117,6 +123,8 @@ class FlightStream : public std::enable_shared_from_this<FlightStream> {
   uint64_t first_slot_ ABSL_GUARDED_BY(mu_) = 0;
   size_t owed_ ABSL_GUARDED_BY(mu_) = 0;  // places without an Answer
   Next next_ ABSL_GUARDED_BY(mu_) = Next::kInput;
+  CondVar arrived_;                              // something that Linger waits for
+  bool ping_pong_ ABSL_GUARDED_BY(mu_) = false;  // the last wait for more brought nothing
   bool working_ ABSL_GUARDED_BY(mu_) = false;
   bool reading_ ABSL_GUARDED_BY(mu_) = false;
   bool writing_ ABSL_GUARDED_BY(mu_) = false;

@@ -178,6 +178,46 @@ TEST_F(FlightStreamTest, AnAnswerIsNotKeptUntilTheNextMessage) {
   EXPECT_TRUE(stream->Finish().ok());
 }
 
+TEST_F(FlightStreamTest, AStepThatLingersGetsAllThatComesUntilTheClientCloses) {
+  options_ = {.in_messages = 16, .step_messages = 16, .linger_ms = 30'000, .linger_ms_max = 60'000};
+  grpc::ClientContext context;
+  const auto stream = stub_->DoExchange(&context);
+  for (int i = 0; i < 10; ++i) EXPECT_TRUE(Write(stream.get(), "a0"));
+  EXPECT_TRUE(Write(stream.get(), "b1"));
+  stream->WritesDone();
+  EXPECT_THAT(ReadAll(stream.get()), ElementsAre("b", "end"));
+  EXPECT_EQ(steps_, 2);
+  EXPECT_TRUE(stream->Finish().ok());
+}
+
+TEST_F(FlightStreamTest, WhoWaitsForEachAnswerIsLingeredForOnce) {
+  options_ = {.in_messages = 16, .step_messages = 16, .linger_ms = 500, .linger_ms_max = 1000};
+  grpc::ClientContext context;
+  const auto stream = stub_->DoExchange(&context);
+  const int64_t begin = SteadyMicros();
+  constexpr int kExchanges = 30;
+  flight::FlightData data;
+  for (int i = 0; i < kExchanges; ++i) {
+    EXPECT_TRUE(Write(stream.get(), "a1"));
+    ASSERT_TRUE(stream->Read(&data));
+  }
+  EXPECT_LT(SteadyMicros() - begin, kExchanges / 2 * 500'000);
+  stream->WritesDone();
+  EXPECT_THAT(ReadAll(stream.get()), ElementsAre("end"));
+  EXPECT_TRUE(stream->Finish().ok());
+}
+
+TEST_F(FlightStreamTest, ACancelEndsALinger) {
+  options_ = {.in_messages = 16, .step_messages = 16, .linger_ms = 60'000, .linger_ms_max = 60'000};
+  grpc::ClientContext context;
+  const auto stream = stub_->DoExchange(&context);
+  EXPECT_TRUE(Write(stream.get(), "a1"));
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  context.TryCancel();
+  EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::CANCELLED);
+  EXPECT_TRUE(Empty());  // long before the linger's end
+}
+
 TEST_F(FlightStreamTest, LateAnswersKeepTheirPlaces) {
   options_.out_messages = 8;
   grpc::ClientContext context;
