@@ -107,32 +107,32 @@ Rows LatticePoints(size_t count) {
 // What comes after a restart may be unlike what was there.
 TEST(GraphBuilderTest, CodesFollowTheData) {
   std::mt19937_64 random(12);
-  Rows rows = ClusteredVectors(8000, 8, 50, &random);
-  for (uint32_t row = 0; row < rows.size(); ++row) rows[row][3] = static_cast<float>(row / 1000);
+  Rows rows = ClusteredVectors(4500, 8, 50, &random);
+  for (uint32_t row = 0; row < rows.size(); ++row) rows[row][3] = static_cast<float>(row / 500);
   std::shared_ptr<const Graph> graph;
-  for (uint32_t end = 2000; end <= rows.size(); end += 1000) {
+  for (uint32_t end = 1500; end <= rows.size(); end += 500) {
     GraphBuilder builder(VectorMetric::kL2, 8, {});
     if (graph) {
       ASSERT_TRUE(builder.Resume(graph, VectorOf(rows)).ok());
     }
-    const uint32_t begin = graph ? end - 1000 : 0;
+    const uint32_t begin = graph ? end - 500 : 0;
     ASSERT_TRUE(builder.Add(RowRange(begin, end), VectorOf(rows), kNeverCancelled).ok());
     graph = TakeGraph(&builder, end);
     EXPECT_LE(graph->orphans().size(), end / 200);
-    ExpectEveryRowFound(*graph, Rows(rows.begin(), rows.begin() + end));
   }
+  ExpectEveryRowFound(*graph, rows);
 }
 
 TEST(GraphBuilderTest, NodesWithoutFloatsHideNothing) {
-  const Rows rows = LatticePoints(9000);
-  const auto graph = BuildGraph(VectorMetric::kL2, Rows(rows.begin(), rows.begin() + 6000));
-  const auto lost = [](uint32_t row) { return row < 6000 && row % 3 != 0; };
+  const Rows rows = LatticePoints(4500);
+  const auto graph = BuildGraph(VectorMetric::kL2, Rows(rows.begin(), rows.begin() + 3000));
+  const auto lost = [](uint32_t row) { return row < 3000 && row % 3 != 0; };
   const auto vector = [&](uint32_t row) {
     return lost(row) ? absl::Span<const float>() : absl::Span<const float>(rows[row]);
   };
   GraphBuilder builder(VectorMetric::kL2, 8, {});
   ASSERT_TRUE(builder.Resume(graph, vector).ok());
-  ASSERT_TRUE(builder.Add(RowRange(6000, 9000), VectorOf(rows), kNeverCancelled).ok());
+  ASSERT_TRUE(builder.Add(RowRange(3000, 4500), VectorOf(rows), kNeverCancelled).ok());
   ExpectEveryRowFound(*TakeGraph(&builder, rows.size()), rows, lost);
 }
 
