@@ -100,9 +100,10 @@ absl::Status SavedIndex::Erase(uint64_t generation_number, absl::Span<const RowI
   give_up_ = true;
   RETURN_IF_ERROR(DeleteGraphFile(new_path()));
   if (file_.bytes == 0) return absl::OkStatus();
+  const RowId row_limit = file_.row_limit;
   const bool holds =
       file_.generation_number != generation_number ||
-      std::any_of(rows.begin(), rows.end(), [this](RowId row) { return row < file_.row_limit; });
+      std::any_of(rows.begin(), rows.end(), [row_limit](RowId row) { return row < row_limit; });
   if (!holds) return absl::OkStatus();
   RETURN_IF_ERROR(DeleteGraphFile(path()));
   file_ = {};

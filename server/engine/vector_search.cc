@@ -136,7 +136,7 @@ class RowGate {
 class RowSearch {
  public:
   RowSearch(const VectorQuery& query, const VectorSight& sight, RowGate* gate, const Call& call)
-      : query_(query), sight_(sight), rows_(*sight.generation), gate_(gate), call_(call) {}
+      : query_(query), rows_(*sight.generation), gate_(gate), call_(call) {}
 
   absl::StatusOr<IndexAnswer> Run(bool exact, double selectivity, double target_recall) const {
     const auto accept = [this](RowId row) { return gate_->Accepts(row); };
@@ -189,7 +189,6 @@ class RowSearch {
   }
 
   const VectorQuery& query_;
-  const VectorSight& sight_;
   const VectorGeneration& rows_;
   RowGate* const gate_;
   const Call& call_;

@@ -47,7 +47,7 @@ class Arrivals {
 class Feeder {
  public:
   Feeder(VectorClient* client, const VectorRows& rows, size_t stored)
-      : client_(client), rows_(rows), stored_(stored), arrivals_(rows) {}
+      : client_(client), stored_(stored), arrivals_(rows) {}
   ~Feeder() { Stop(); }
 
   void Start(bool write) {
@@ -103,7 +103,6 @@ class Feeder {
   void Look() { LookFor(arrivals_.Next(), 0); }
 
   VectorClient* const client_;
-  const VectorRows& rows_;
   const size_t stored_;
   Arrivals arrivals_;
   size_t next_key_ = 0;
