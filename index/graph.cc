@@ -26,9 +26,9 @@ constexpr float kDeviations = 2.5f;
 constexpr size_t kStarts = 16;
 constexpr size_t kProbesPerStart = 8;
 // "Little": so many times less than of all rows; and from where on the walk has to be wider.
-constexpr double kFarTimes = 2.5;
-constexpr double kWideTimes = 1.4;
-constexpr size_t kWideEffort = 3;
+constexpr double kFarTimes = 2.2;
+constexpr double kWideTimes = 1.25;
+constexpr size_t kWideEffort = 4;
 
 void Prefetch(const char* bytes, size_t size) {
   for (size_t at = 0; at < size; at += kCacheLine) __builtin_prefetch(bytes + at);
