@@ -59,6 +59,8 @@ struct Engine::Parts {
   absl::StatusOr<Moment> Resolve(std::optional<int64_t> as_of,
                                  const std::optional<KnownAt>& known_at, uint64_t min_seq,
                                  const Call& call);
+  // Whether Resolve neither waits nor reads what is stored.
+  bool ResolvesAtOnce(const std::optional<KnownAt>& known_at, uint64_t min_seq) const;
   ReadSources Sources() const {
     return {online.get(), store.get(), horizons.get(), events.get(), window_overflows};
   }

@@ -33,10 +33,13 @@ absl::StatusOr<Engine::Parts::Moment> Engine::Parts::Resolve(std::optional<int64
   return moment;
 }
 
+bool Engine::Parts::ResolvesAtOnce(const std::optional<KnownAt>& known_at, uint64_t min_seq) const {
+  return min_seq <= pipeline->applied_seq() && !(known_at.has_value() && known_at->by_time);
+}
+
 std::optional<absl::StatusOr<OnlineAnswer>> Engine::TryGetOnline(const OnlineRequest& request,
                                                                  const Call& call) {
-  if (request.min_seq > applied_seq()) return std::nullopt;
-  if (request.known_at.has_value() && request.known_at->by_time) return std::nullopt;
+  if (!parts_->ResolvesAtOnce(request.known_at, request.min_seq)) return std::nullopt;
   absl::StatusOr<std::optional<OnlineAnswer>> answer =
       ReadOnline(request, /*may_block=*/false, call);
   if (!answer.ok()) return answer.status();

@@ -48,8 +48,7 @@ AskSearch Engine::Parts::SearchAgain() {
 
 std::optional<absl::StatusOr<SearchAnswer>> Engine::TrySearch(const SearchRequest& request,
                                                               const Call& call) {
-  if (request.min_seq > applied_seq()) return std::nullopt;
-  if (request.known_at.has_value() && request.known_at->by_time) return std::nullopt;
+  if (!parts_->ResolvesAtOnce(request.known_at, request.min_seq)) return std::nullopt;
   absl::StatusOr<std::optional<SearchAnswer>> answer =
       parts_->SearchSampled(request, /*may_block=*/false, call);
   if (!answer.ok()) return answer.status();
