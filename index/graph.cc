@@ -25,7 +25,8 @@ constexpr float kDeviations = 2.5f;
 // asked for them at most.
 constexpr size_t kStarts = 16;
 constexpr size_t kProbesPerStart = 8;
-// "Little": so many times less than of all rows; and from where on the walk has to be wider.
+// So many times less is accepted where the descent ends than elsewhere: the walk gives up; is
+// wider.
 constexpr double kFarTimes = 2.2;
 constexpr double kWideTimes = 1.25;
 constexpr size_t kWideEffort = 4;

@@ -46,7 +46,8 @@ int main(int argc, char** argv) {
   options.fletchd =
       (std::filesystem::path(fletch::bench::SelfPath()).parent_path() / "fletchd").string();
   options.python = "python3";
-  app.add_flag("--quick", options.quick, "smaller data and shorter runs: all bars within 60 s");
+  app.add_flag("--quick", options.quick,
+               "smaller data and shorter runs: all bars in some two minutes");
   app.add_option("--repeats", options.repeats, "alternating repeats")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
